@@ -1,2 +1,50 @@
-//! stub
+//! eBPF programs on hv_sock's paths: open, established, callback, ring write, send, receive, close.
+//!
+//! Each file holds the handlers of one path; `entries` turns them into programs, two thin entries per handler (kprobe and fentry), so
+//! that the loader can take whichever this kernel offers. Handlers get plain numbers and return what became of the event, and
+//! `account` keeps the sums.
+//!
+//! Rules
+//! - The send, receive and callback paths do no hash lookup, take no lock and send no event: a relid is read from the channel, bounded,
+//!   and indexes the slot.
+//! - All kernel memory is read with the fault-tolerant helper. Ring indices are shared with the host and never believed unchecked.
+//! - Offsets are constants to the verifier (`LAYOUT` is frozen before the programs load), so they cost nothing at run time.
+#![cfg_attr(
+    target_arch = "bpf",
+    no_std,
+    no_main,
+    feature(core_intrinsics),
+    allow(internal_features, reason = "the only way to an atomic add on this target")
+)]
+
+mod accept;
+mod account;
+mod atomic;
+mod callback;
+mod close;
+mod connect;
+#[expect(clippy::needless_pass_by_value, reason = "the entry macros hand contexts over by value")]
+mod entries;
+mod maps;
+mod open;
+mod read;
+mod receive;
+mod refresh;
+mod ring;
+mod send;
+mod slot;
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    // No handler may contain a reachable panic; the verifier rejects this loop, which makes such a program fail to load.
+    loop {}
+}
+
+#[cfg(target_arch = "bpf")]
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -1,2 +1,6 @@
-//! stub
-fn main() {}
+//! The binary only dispatches.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hvsock_top::cli::run()
+}

@@ -1,2 +1,14 @@
-//! stub
-fn main() {}
+//! `guest`: init when it is process 1, else the traffic generator.
+
+mod cli;
+mod demo;
+mod init;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        init::main();
+    }
+    cli::main()
+}

@@ -1,0 +1,102 @@
+//! Where the kernel keeps what the programs read: offsets in bytes, from the running kernel's BTF.
+
+/// The offset of a field that this kernel does not have. The loader never loads a program that reads one.
+pub const MISSING: u32 = u32::MAX;
+
+macro_rules! layout {
+    ($($(#[$doc:meta])* $field:ident),+ $(,)?) => {
+        /// Offsets of kernel structure members, in bytes.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+        pub struct Layout { $($(#[$doc])* pub $field: u32),+ }
+
+        impl Layout {
+            /// Nothing resolved.
+            pub const EMPTY: Layout = Layout { $($field: MISSING),+ };
+            /// The names of the fields, in order.
+            pub const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
+            /// The field called `name`.
+            pub fn field_mut(&mut self, name: &str) -> Option<&mut u32> {
+                match name { $(stringify!($field) => Some(&mut self.$field),)+ _ => None }
+            }
+            /// The value of the field called `name`.
+            pub fn field(&self, name: &str) -> Option<u32> {
+                match name { $(stringify!($field) => Some(self.$field),)+ _ => None }
+            }
+        }
+    };
+}
+
+layout! {
+    /// `hv_device.channel`
+    device_channel,
+    /// `vmbus_channel.offermsg`
+    chan_offermsg,
+    /// `vmbus_channel.offermsg.child_relid`
+    chan_relid,
+    /// `vmbus_channel.offermsg.offer.if_type`
+    chan_if_type,
+    /// `vmbus_channel.offermsg.offer.if_instance`
+    chan_if_instance,
+    /// `vmbus_channel.offermsg.offer.chn_flags`
+    chan_flags,
+    /// `vmbus_channel.offermsg.offer.u.pipe.user_def[0]`
+    chan_user_def,
+    /// `vmbus_channel.outbound.ring_buffer`
+    chan_out_header,
+    /// `vmbus_channel.outbound.ring_datasize`
+    chan_out_size,
+    /// `vmbus_channel.inbound.ring_buffer`
+    chan_in_header,
+    /// `vmbus_channel.inbound.ring_datasize`
+    chan_in_size,
+    /// `vmbus_channel.inbound.priv_read_index`
+    chan_in_priv_read,
+    /// `vmbus_channel.ringbuffer_pagecount`
+    chan_ring_pages,
+    /// `vmbus_channel.per_channel_state`
+    chan_state,
+    /// `hv_ring_buffer.write_index`; `read_index` follows at once
+    ring_write_index,
+    /// `hvsock.vsk`
+    hvs_vsk,
+    /// `hvsock.chan`
+    hvs_chan,
+    /// `hvsock.recv_desc`
+    hvs_recv_desc,
+    /// `hvsock.recv_data_len`
+    hvs_recv_len,
+    /// `hvsock.recv_data_off`
+    hvs_recv_off,
+    /// `vsock_sock.trans`
+    vsk_trans,
+    /// `vsock_sock.local_addr.svm_port`
+    vsk_local_port,
+    /// `vsock_sock.remote_addr.svm_port`
+    vsk_remote_port,
+    /// `vsock_sock.close_work.work`
+    vsk_close_work,
+    /// `vsock_sock.connect_work.work`
+    vsk_connect_work,
+    /// `vsock_sock.listener`
+    vsk_listener,
+    /// `sock.__sk_common.skc_state`
+    sk_state,
+    /// `sock.sk_ack_backlog`
+    sk_ack_backlog,
+    /// `sock.sk_max_ack_backlog`
+    sk_max_ack_backlog,
+    /// `sock.sk_err`
+    sk_err,
+    /// `socket.sk`
+    socket_sk,
+    /// `sockaddr_vm.svm_port`
+    addr_port,
+    /// Where `relid` is in the record of `hyperv:vmbus_chan_sched`
+    tp_chan_sched_relid,
+    /// The state number of a listening socket (`TCP_LISTEN`, or `VSOCK_SS_LISTEN` before 4.15)
+    state_listen,
+    /// The state number of a connecting socket (`TCP_SYN_SENT`, or `SS_CONNECTING` before 4.15)
+    state_connecting,
+}

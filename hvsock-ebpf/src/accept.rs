@@ -1,0 +1,34 @@
+//! The accept path: a queued child gets its owner.
+
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
+use hvsock_common::{EventKind, Latency, Outcome, UNKNOWN, flag};
+
+use crate::{account, atomic, maps::at, open, read, slot};
+
+/// `vsock_accept(sock, newsock, …)`, return.
+#[inline(always)]
+pub(crate) fn end(newsock: u64, ret: i64) -> Outcome {
+    if ret as i32 != 0 {
+        return Outcome::Filtered;
+    }
+    let Some(child) = read::field::<u64>(newsock, at!(socket_sk)) else { return Outcome::Faulted };
+    let Some(slot) = slot::of_socket(child) else { return Outcome::Filtered };
+    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    // SAFETY: a map value; one thread accepts a child.
+    unsafe {
+        (*slot).flags |= flag::ACCEPTED;
+        (*slot).pid = pid;
+        (*slot).comm = bpf_get_current_comm().unwrap_or([0; 16]);
+        if (*slot).queued_ns != UNKNOWN {
+            (*slot).phases.accept_wait_ns = read::now().wrapping_sub((*slot).queued_ns);
+            account::latency(Latency::AcceptWait, (*slot).phases.accept_wait_ns);
+        }
+        if let Some(cpu) = crate::maps::cpu() {
+            (*cpu).accepted += 1;
+        }
+        if let Some(port) = open::port((*slot).local_port, (*slot).direction) {
+            atomic::add(&raw mut (*port).accepted, 1);
+        }
+    }
+    slot::send_event(EventKind::Accepted, 0, 0, pid, slot)
+}

@@ -1,0 +1,241 @@
+//! The programs: thin entries that fetch arguments and hand them to a handler.
+//!
+//! Names: `kp_` kprobe at the entry, `kr_` kprobe at the return, `fe_` fentry, `fx_` fexit, then the logical event. A return probe does not
+//! see the arguments, so where a handler needs them the kprobe at the entry keeps them in the thread's row of `CALLS`.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_current_pid_tgid, bpf_get_func_ret},
+    macros::{fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
+    programs::{
+        FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext,
+    },
+};
+use hvsock_common::{CALL_ROWS, Call, Hook, Outcome, pair};
+
+use crate::{
+    accept, account, callback, close, connect,
+    maps::{CALLS, at},
+    open, receive, refresh, send,
+};
+
+/// The value the traced function returned.
+#[inline(always)]
+fn returned(ctx: &FExitContext) -> i64 {
+    let mut value = 0u64;
+    // SAFETY: the helper writes eight bytes to a place of ours.
+    let err = unsafe { bpf_get_func_ret(ctx.as_ptr(), &raw mut value) };
+    // Not to be linked with the value in the verifier's eyes, which older kernels get wrong.
+    if core::hint::black_box(err) == 0 { value as i64 } else { 0 }
+}
+
+/// This thread's place for a call of the kind `which`.
+#[inline(always)]
+fn place(which: usize) -> Option<(*mut Call, u64)> {
+    let owner = bpf_get_current_pid_tgid();
+    let row = CALLS.get_ptr_mut(owner as u32 & (CALL_ROWS - 1))?;
+    // SAFETY: a map value, and `which` is one of the constants below the array's length.
+    Some((unsafe { (&raw mut (*row).calls).cast::<Call>().add(which) }, owner))
+}
+
+/// Keeps arguments until the return.
+#[inline(always)]
+fn keep(which: usize, arg: u64, extra: u64) {
+    if let Some((call, owner)) = place(which) {
+        // SAFETY: see `place`. A thread whose number shares the row may overwrite this; its `owner` tells.
+        unsafe { *call = Call { owner, arg, extra } };
+    }
+}
+
+/// Takes back what the entry kept.
+#[inline(always)]
+fn kept(hook: Hook, which: usize) -> Option<(u64, u64)> {
+    let (call, owner) = place(which)?;
+    // SAFETY: see `place`.
+    unsafe {
+        if (*call).owner != owner {
+            account::unpaired(hook);
+            return None;
+        }
+        (*call).owner = 0;
+        Some(((*call).arg, (*call).extra))
+    }
+}
+
+macro_rules! at_entry {
+    ($hook:ident, $kp:ident, $fe:ident, $handler:expr) => {
+        #[kprobe]
+        fn $kp(ctx: ProbeContext) -> u32 {
+            let handler: fn(u64) -> Outcome = $handler;
+            account::decided(Hook::$hook, handler(ctx.arg(0).unwrap_or(0)));
+            0
+        }
+        #[fentry]
+        fn $fe(ctx: FEntryContext) -> i32 {
+            let handler: fn(u64) -> Outcome = $handler;
+            account::decided(Hook::$hook, handler(ctx.arg(0)));
+            0
+        }
+    };
+}
+
+macro_rules! at_both {
+    ($hook:ident, $kp:ident, $fe:ident, $begin:expr, $kr:ident, $fx:ident, $end:expr) => {
+        #[kprobe]
+        fn $kp(ctx: ProbeContext) -> u32 {
+            let begin: fn(u64) = $begin;
+            account::entered(Hook::$hook);
+            begin(ctx.arg(0).unwrap_or(0));
+            0
+        }
+        #[fentry]
+        fn $fe(ctx: FEntryContext) -> i32 {
+            let begin: fn(u64) = $begin;
+            account::entered(Hook::$hook);
+            begin(ctx.arg(0));
+            0
+        }
+        #[kretprobe]
+        fn $kr(ctx: RetProbeContext) -> u32 {
+            let end: fn(i64) -> Outcome = $end;
+            account::decided(Hook::$hook, end(ctx.ret::<i64>()));
+            0
+        }
+        #[fexit]
+        fn $fx(ctx: FExitContext) -> i32 {
+            let end: fn(i64) -> Outcome = $end;
+            account::decided(Hook::$hook, end(returned(&ctx)));
+            0
+        }
+    };
+}
+
+macro_rules! at_return {
+    ($hook:ident, $pair:expr, ($a:literal, $b:literal), $kp:ident, $kr:ident, $fx:ident, $handler:expr) => {
+        #[kprobe]
+        fn $kp(ctx: ProbeContext) -> u32 {
+            account::entered(Hook::$hook);
+            keep($pair, ctx.arg($a).unwrap_or(0), ctx.arg($b).unwrap_or(0));
+            0
+        }
+        #[kretprobe]
+        fn $kr(ctx: RetProbeContext) -> u32 {
+            let handler: fn(u64, u64, i64) -> Outcome = $handler;
+            let outcome = match kept(Hook::$hook, $pair) {
+                Some((arg, extra)) => handler(arg, extra, ctx.ret::<i64>()),
+                None => Outcome::Faulted,
+            };
+            account::decided(Hook::$hook, outcome);
+            0
+        }
+        #[fexit]
+        fn $fx(ctx: FExitContext) -> i32 {
+            let handler: fn(u64, u64, i64) -> Outcome = $handler;
+            account::decided(Hook::$hook, handler(ctx.arg($a), ctx.arg($b), returned(&ctx)));
+            0
+        }
+    };
+}
+
+at_entry!(Offer, kp_offer, fe_offer, |message| open::offer(message));
+at_both!(Open, kp_open, fe_open, |hdev| open::begin(hdev), kr_open, fx_open, |_ret| open::end());
+at_both!(Lookup, kp_lookup, fe_lookup, |_addr| open::lookup_begin(), kr_lookup, fx_lookup, |sk| {
+    open::lookup_end(sk as u64)
+});
+at_both!(Create, kp_create, fe_create, |_parent| (), kr_create, fx_create, |child| open::create_end(
+    child as u64
+));
+at_both!(Transport, kp_transport, fe_transport, |_vsk| (), kr_transport, fx_transport, |ret| {
+    open::transport_end(ret)
+});
+at_both!(
+    RingAlloc,
+    kp_ring_alloc,
+    fe_ring_alloc,
+    |_chan| open::alloc_begin(),
+    kr_ring_alloc,
+    fx_ring_alloc,
+    |ret| open::alloc_end(ret)
+);
+at_both!(
+    HostOpen,
+    kp_host_open,
+    fe_host_open,
+    |_chan| open::host_open_begin(),
+    kr_host_open,
+    fx_host_open,
+    |ret| open::host_open_end(ret)
+);
+at_entry!(Established, kp_established, fe_established, |vsk| open::established(vsk));
+at_entry!(AcceptQueue, kp_accept_queue, fe_accept_queue, |_listener| open::accept_queued());
+at_return!(Accept, pair::ACCEPT, (0, 1), kp_accept, kr_accept, fx_accept, |_sock, newsock, ret| accept::end(
+    newsock, ret
+));
+at_entry!(Connect, kp_connect, fe_connect, |vsk| connect::begin(vsk));
+at_return!(
+    ConnectEnd,
+    pair::CONNECT,
+    (0, 1),
+    kp_connect_end,
+    kr_connect_end,
+    fx_connect_end,
+    |sock, _addr, ret| connect::end(sock, ret)
+);
+at_entry!(ConnectTimeout, kp_connect_timeout, fe_connect_timeout, |work| connect::timeout(work));
+at_both!(Callback, kp_callback, fe_callback, |sk| callback::begin(sk), kr_callback, fx_callback, |_ret| {
+    callback::end()
+});
+at_return!(
+    RingWrite,
+    pair::RING_WRITE,
+    (0, 1),
+    kp_ring_write,
+    kr_ring_write,
+    fx_ring_write,
+    |chan, kv, ret| send::ring_write(chan, kv, ret)
+);
+at_return!(
+    Enqueue,
+    pair::ENQUEUE,
+    (0, 2),
+    kp_enqueue,
+    kr_enqueue,
+    fx_enqueue,
+    |vsk, len, ret| send::enqueue(vsk, len, ret)
+);
+at_return!(Dequeue, pair::DEQUEUE, (0, 2), kp_dequeue, kr_dequeue, fx_dequeue, |vsk, _len, ret| {
+    receive::dequeue(vsk, ret)
+});
+at_return!(SendEnd, pair::SEND, (0, 2), kp_send_end, kr_send_end, fx_send_end, |sock, _len, ret| send::end(
+    sock, ret
+));
+at_return!(RecvEnd, pair::RECV, (0, 2), kp_recv_end, kr_recv_end, fx_recv_end, |sock, _len, ret| {
+    receive::end(sock, ret)
+});
+at_entry!(SendBlock, kp_send_block, fe_send_block, |vsk| send::block(vsk));
+at_entry!(SendReady, kp_send_ready, fe_send_ready, |vsk| send::ready(vsk));
+at_entry!(RecvBlock, kp_recv_block, fe_recv_block, |vsk| receive::block(vsk));
+at_entry!(Release, kp_release, fe_release, |vsk| close::release(vsk));
+at_entry!(Rescind, kp_rescind, fe_rescind, |chan| close::rescind(chan));
+at_entry!(CloseTimeout, kp_close_timeout, fe_close_timeout, |work| close::timeout(work));
+at_entry!(Freed, kp_freed, fe_freed, |vsk| close::freed(vsk));
+
+/// `hyperv:vmbus_chan_sched`: the loader says where the relid is in the tracepoint's record.
+#[tracepoint]
+fn tp_interrupt(ctx: TracePointContext) -> u32 {
+    // SAFETY: the helper checks the address.
+    let relid = unsafe { ctx.read_at::<u32>(at!(tp_chan_sched_relid) as usize) };
+    let outcome = match relid {
+        Ok(relid) => callback::interrupt(relid),
+        Err(_) => Outcome::Faulted,
+    };
+    account::decided(Hook::Interrupt, outcome);
+    0
+}
+
+/// Never attached: the reader runs it before it reads.
+#[raw_tracepoint]
+fn refresh_rings(ctx: RawTracePointContext) -> i32 {
+    refresh::from(ctx.arg::<u64>(0) as u32);
+    0
+}

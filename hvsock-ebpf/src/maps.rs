@@ -1,0 +1,91 @@
+//! The maps and the constants the loader sets.
+
+use aya_ebpf::{
+    Global,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    helpers::bpf_get_smp_processor_id,
+    macros::map,
+    maps::{Array, HashMap, RingBuf},
+};
+use hvsock_common::{
+    ABI, CALL_ROWS, CallRow, Config, ConnRecord, Connecting, CpuCounters, Layout, MAX_PORTS, MAX_RELIDS,
+    Opening, PortKey, PortRecord,
+};
+
+/// Where the kernel keeps what we read; the loader replaces it before the programs load. Read one field at a time with [`at!`].
+#[unsafe(no_mangle)]
+pub(crate) static LAYOUT: Layout = Layout::EMPTY;
+
+/// One offset of [`LAYOUT`]. The read is volatile, or the compiler would believe the value in this file; to the verifier it is a
+/// constant, because the map behind it is frozen.
+macro_rules! at {
+    ($field:ident) => {
+        $crate::maps::offset(&raw const $crate::maps::LAYOUT.$field)
+    };
+}
+pub(crate) use at;
+
+/// See [`at!`].
+#[inline(always)]
+pub(crate) fn offset(field: *const u32) -> u32 {
+    // SAFETY: `at!` passes the address of a member of a static.
+    unsafe { field.read_volatile() }
+}
+
+/// The fingerprint of the records this object was built with; only the loader reads it.
+#[unsafe(no_mangle)]
+#[used]
+pub(crate) static HVSOCK_ABI: Global<u64> = Global::new(ABI);
+
+/// One record per connection, by relid. Mapped by the reader.
+#[map]
+pub(crate) static SLOTS: Array<ConnRecord> = Array::with_max_entries(MAX_RELIDS as u32, BPF_F_MMAPABLE);
+
+/// One block of counters per CPU, mapped by the reader; the loader sets the number of CPUs.
+#[map]
+pub(crate) static CPUS: Array<CpuCounters> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// When each relid's offer arrived, or zero.
+#[map]
+pub(crate) static OFFERED: Array<u64> = Array::with_max_entries(MAX_RELIDS as u32, 0);
+
+/// Calls between entry and return, by thread id; only used where returns cannot see arguments (kprobes).
+#[map]
+pub(crate) static CALLS: Array<CallRow> = Array::with_max_entries(CALL_ROWS, 0);
+
+/// Opens in progress, by the worker's thread id.
+#[map]
+pub(crate) static OPENING: HashMap<u32, Opening> = HashMap::with_max_entries(256, 0);
+
+/// Guest connects in progress, by socket.
+#[map]
+pub(crate) static CONNECTING: HashMap<u64, Connecting> = HashMap::with_max_entries(8192, BPF_F_NO_PREALLOC);
+
+/// What happened at each port.
+#[map]
+pub(crate) static PORTS: HashMap<PortKey, PortRecord> =
+    HashMap::with_max_entries(MAX_PORTS, BPF_F_NO_PREALLOC);
+
+/// Lifecycle events; the loader may change the size.
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// What the programs may rely on.
+#[map]
+pub(crate) static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
+
+/// This CPU's counters.
+#[inline(always)]
+pub(crate) fn cpu() -> Option<*mut CpuCounters> {
+    // SAFETY: the helper has no preconditions.
+    CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })
+}
+
+/// What is attached and wanted.
+#[inline(always)]
+pub(crate) fn config() -> Config {
+    match CONFIG.get(0) {
+        Some(config) => *config,
+        None => Config { active: 0, events: 0 },
+    }
+}

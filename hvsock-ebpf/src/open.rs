@@ -1,0 +1,459 @@
+//! The open path: everything between the entry and the exit of `hvs_probe`, in the worker that runs it.
+//!
+//! `hvs_open_connection` is inlined into `hvs_probe` and both hide their result, so the outcome is told from which of the functions it
+//! calls were reached and what they returned.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use hvsock_common::{
+    Direction, EventKind, Hook, Latency, OPEN_RESULTS, OpenResult, Opening, Outcome, PortKey, PortRecord,
+    State, UNKNOWN, seen,
+};
+
+use crate::{
+    account, atomic,
+    maps::{self, CONNECTING, OFFERED, OPENING, PORTS, at},
+    read, slot,
+};
+
+const ENOMEM: i32 = -12;
+const EAGAIN: i32 = -11;
+const ENODEV: i32 = -19;
+
+/// VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER (include/linux/hyperv.h): the offer is an hv_sock connection.
+const TLNPI_PROVIDER_OFFER: u16 = 0x2000;
+
+#[inline(always)]
+fn thread() -> u32 {
+    bpf_get_current_pid_tgid() as u32
+}
+
+/// The open this worker is inside of.
+#[inline(always)]
+pub(crate) fn current() -> Option<*mut Opening> {
+    OPENING.get_ptr_mut(thread())
+}
+
+/// `vmbus_onoffer(hdr)`: when the host's offer arrived.
+#[inline(always)]
+pub(crate) fn offer(message: u64) -> Outcome {
+    let base = at!(chan_offermsg);
+    let (Some(flags), Some(relid)) = (
+        read::field::<u16>(message, at!(chan_flags).wrapping_sub(base)),
+        read::field::<u32>(message, at!(chan_relid).wrapping_sub(base)),
+    ) else {
+        return Outcome::Faulted;
+    };
+    if flags & TLNPI_PROVIDER_OFFER == 0 {
+        return Outcome::Filtered;
+    }
+    let Some(offered) = OFFERED.get_ptr_mut(relid) else {
+        return Outcome::MapFull;
+    };
+    // SAFETY: a map value; offers are handled one at a time.
+    unsafe { *offered = read::now() };
+    Outcome::Recorded
+}
+
+/// `hvs_probe(hdev, id)`, entry.
+#[inline(always)]
+pub(crate) fn begin(hdev: u64) {
+    let now = read::now();
+    let Some(chan) = read::field::<u64>(hdev, at!(device_channel)) else { return };
+    let (Some(relid), Some(from_host)) =
+        (read::field::<u32>(chan, at!(chan_relid)), read::field::<u8>(chan, at!(chan_user_def)))
+    else {
+        return;
+    };
+    let direction = if from_host != 0 { Direction::FromHost } else { Direction::ToHost };
+    // A service GUID of vsock's begins with the port. From the host, the type names the guest's service; to the host, the instance
+    // names the guest's socket and the type the host's service.
+    let kind = read::field::<u32>(chan, at!(chan_if_type)).unwrap_or(0);
+    let instance = read::field::<u32>(chan, at!(chan_if_instance)).unwrap_or(0);
+    let mut opening = Opening {
+        begin_ns: now,
+        offered_ns: UNKNOWN,
+        chan,
+        sk: 0,
+        child: 0,
+        lookup_ns: UNKNOWN,
+        alloc_ns: UNKNOWN,
+        open_ns: UNKNOWN,
+        transport_ret: 0,
+        alloc_ret: 0,
+        open_ret: 0,
+        seen: 0,
+        relid,
+        direction: direction as u32,
+        local_port: if from_host != 0 { kind } else { instance },
+        remote_port: if from_host != 0 { instance } else { kind },
+        sk_state: 0,
+        ack_backlog: 0,
+        max_ack_backlog: 0,
+        slot_taken: 0,
+    };
+    if let Some(offered) = OFFERED.get_ptr_mut(relid) {
+        // SAFETY: a map value; the relid belongs to this open now.
+        unsafe {
+            if *offered != 0 {
+                opening.offered_ns = *offered;
+                *offered = 0;
+            }
+        }
+    }
+    let _ = OPENING.insert(thread(), opening, 0);
+}
+
+/// `vsock_find_bound_socket(addr)`, entry.
+#[inline(always)]
+pub(crate) fn lookup_begin() {
+    if let Some(opening) = current() {
+        // SAFETY: a map value that only this thread uses; the same for all below.
+        unsafe { (*opening).lookup_ns = read::now() };
+    }
+}
+
+/// `vsock_find_bound_socket(addr)`, return: the listener, or the socket that connects.
+#[inline(always)]
+pub(crate) fn lookup_end(sk: u64) -> Outcome {
+    let Some(opening) = current() else { return Outcome::Filtered };
+    // SAFETY: see `lookup_begin`.
+    unsafe {
+        (*opening).seen |= seen::LOOKUP;
+        if (*opening).lookup_ns != UNKNOWN {
+            (*opening).lookup_ns = read::now() - (*opening).lookup_ns;
+        }
+        (*opening).sk = sk;
+        if sk == 0 {
+            return Outcome::Recorded;
+        }
+        let (Some(state), Some(ack), Some(max)) = (
+            read::field::<u8>(sk, at!(sk_state)),
+            read::field::<u32>(sk, at!(sk_ack_backlog)),
+            read::field::<u32>(sk, at!(sk_max_ack_backlog)),
+        ) else {
+            return Outcome::Faulted;
+        };
+        (*opening).sk_state = state as u32;
+        (*opening).ack_backlog = ack;
+        (*opening).max_ack_backlog = max;
+    }
+    Outcome::Recorded
+}
+
+/// `vsock_create_connected(parent)`, return.
+#[inline(always)]
+pub(crate) fn create_end(child: u64) -> Outcome {
+    let Some(opening) = current() else { return Outcome::Filtered };
+    // SAFETY: see `lookup_begin`.
+    unsafe {
+        (*opening).seen |= seen::CREATE;
+        (*opening).child = child;
+    }
+    Outcome::Recorded
+}
+
+/// `vsock_assign_transport(vsk, psk)`, return.
+#[inline(always)]
+pub(crate) fn transport_end(ret: i64) -> Outcome {
+    let Some(opening) = current() else { return Outcome::Filtered };
+    // SAFETY: see `lookup_begin`.
+    unsafe {
+        (*opening).seen |= seen::TRANSPORT;
+        (*opening).transport_ret = ret as i32;
+    }
+    Outcome::Recorded
+}
+
+/// `vmbus_alloc_ring(chan, send, recv)`, entry.
+#[inline(always)]
+pub(crate) fn alloc_begin() {
+    if let Some(opening) = current() {
+        // SAFETY: see `lookup_begin`.
+        unsafe { (*opening).alloc_ns = read::now() };
+    }
+}
+
+/// `vmbus_alloc_ring(chan, send, recv)`, return.
+#[inline(always)]
+pub(crate) fn alloc_end(ret: i64) -> Outcome {
+    let Some(opening) = current() else { return Outcome::Filtered };
+    // SAFETY: see `lookup_begin`.
+    unsafe {
+        (*opening).seen |= seen::ALLOC;
+        (*opening).alloc_ret = ret as i32;
+        if (*opening).alloc_ns != UNKNOWN {
+            (*opening).alloc_ns = read::now() - (*opening).alloc_ns;
+        }
+    }
+    Outcome::Recorded
+}
+
+/// `vmbus_open(chan, …)`, entry: from here on the host may write and the callback may run, so the slot is taken now.
+#[inline(always)]
+pub(crate) fn host_open_begin() {
+    let Some(opening) = current() else { return };
+    // SAFETY: see `lookup_begin`.
+    let opening = unsafe { &mut *opening };
+    opening.seen |= seen::OPEN_ENTERED;
+    opening.open_ns = read::now();
+    let sk = if opening.direction == Direction::FromHost as u32 { opening.child } else { opening.sk };
+    if sk != 0 {
+        slot::take(opening, sk);
+    }
+}
+
+/// `vmbus_open(chan, …)`, return.
+#[inline(always)]
+pub(crate) fn host_open_end(ret: i64) -> Outcome {
+    let Some(opening) = current() else { return Outcome::Filtered };
+    // SAFETY: see `lookup_begin`.
+    let opening = unsafe { &mut *opening };
+    opening.seen |= seen::OPEN;
+    opening.open_ret = ret as i32;
+    if opening.open_ns != UNKNOWN {
+        opening.open_ns = read::now() - opening.open_ns;
+    }
+    if opening.slot_taken != 0
+        && opening.open_ret == 0
+        && let Some(slot) = slot::by_relid(opening.relid)
+    {
+        slot::set_rings(slot, opening.chan);
+    }
+    Outcome::Recorded
+}
+
+/// `vsock_insert_connected(vsk)`: the connection is established.
+#[inline(always)]
+pub(crate) fn established(vsk: u64) -> Outcome {
+    let Some(opening) = current() else { return Outcome::Filtered };
+    // SAFETY: see `lookup_begin`.
+    let opening = unsafe { &mut *opening };
+    opening.seen |= seen::INSERT;
+    let now = read::now();
+    let taken =
+        if opening.slot_taken != 0 { slot::by_relid(opening.relid) } else { slot::take(opening, vsk) };
+    let Some(slot) = taken else { return Outcome::MapFull };
+    // SAFETY: a map value; until hvs_probe returns the opening worker is its only writer but for the callback's part.
+    unsafe {
+        if (*slot).rings.out_size == 0 {
+            slot::set_rings(slot, opening.chan);
+        }
+        (*slot).sk = vsk;
+        (*slot).opened_ns = now;
+        if let Some(port) = read::field(vsk, at!(vsk_local_port)) {
+            (*slot).local_port = port;
+        }
+        if let Some(port) = read::field(vsk, at!(vsk_remote_port)) {
+            (*slot).remote_port = port;
+        }
+        if opening.direction == Direction::ToHost as u32 {
+            if let Some(connecting) = CONNECTING.get_ptr_mut(vsk) {
+                (*slot).pid = ((*connecting).pid_tgid >> 32) as u32;
+                (*slot).comm = (*connecting).comm;
+                (*slot).phases.connect_ns = now - (*connecting).begin_ns;
+                account::latency(Latency::Connect, (*slot).phases.connect_ns);
+                let _ = CONNECTING.remove(vsk);
+            }
+            if let Some(cpu) = maps::cpu() {
+                (*cpu).connects_ok += 1;
+            }
+        }
+        (*slot).state = State::Established as u32;
+    }
+    Outcome::Recorded
+}
+
+/// `vsock_enqueue_accept(listener, connected)`: the child waits to be accepted.
+#[inline(always)]
+pub(crate) fn accept_queued() -> Outcome {
+    let Some(opening) = current() else { return Outcome::Filtered };
+    // SAFETY: see `lookup_begin`.
+    let Some(slot) = slot::by_relid(unsafe { (*opening).relid }) else { return Outcome::MapFull };
+    // SAFETY: a map value, written by the opening worker.
+    unsafe { (*slot).queued_ns = read::now() };
+    Outcome::Recorded
+}
+
+/// `hvs_probe(hdev, id)`, return: what became of the offer.
+#[inline(always)]
+pub(crate) fn end() -> Outcome {
+    let tid = thread();
+    let Some(opening) = OPENING.get_ptr_mut(tid) else {
+        // The entry could not read the device, or the table was full.
+        return Outcome::MapFull;
+    };
+    // SAFETY: see `lookup_begin`.
+    let opening = unsafe { &mut *opening };
+    let now = read::now();
+    let result = classify(opening);
+    count_port(opening, result);
+    if let Some(cpu) = maps::cpu() {
+        let direction = opening.direction as usize & 1;
+        // SAFETY: both indices are bounded; this hook is the only writer.
+        unsafe {
+            *(&raw mut (*cpu).opens[direction]).cast::<u64>().add(result as usize) += 1;
+        }
+    }
+    let outcome = if result == OpenResult::Ok { finish(opening, now) } else { fail(opening, result) };
+    let _ = OPENING.remove(tid);
+    outcome
+}
+
+/// Fills in the phases of a connection that came about. They are disjoint and add up to offer → end of the probe.
+#[inline(always)]
+fn finish(opening: &Opening, now: u64) -> Outcome {
+    let Some(slot) = slot::by_relid(opening.relid) else { return Outcome::MapFull };
+    let total = now - opening.begin_ns;
+    let known = |ns: u64, step: u32| if opening.seen & step != 0 { ns } else { UNKNOWN };
+    let lookup = known(opening.lookup_ns, seen::LOOKUP);
+    let alloc = known(opening.alloc_ns, seen::ALLOC);
+    let open = known(opening.open_ns, seen::OPEN);
+    let offer = if opening.offered_ns == UNKNOWN { UNKNOWN } else { opening.begin_ns - opening.offered_ns };
+    let host = if open == UNKNOWN || alloc == UNKNOWN { UNKNOWN } else { open - alloc };
+    let other = if lookup == UNKNOWN || open == UNKNOWN { UNKNOWN } else { total - lookup - open };
+    // SAFETY: a map value; the opening worker is the only writer of the phases of the open.
+    unsafe {
+        (*slot).phases.offer_to_probe_ns = offer;
+        (*slot).phases.lookup_ns = lookup;
+        (*slot).phases.ring_alloc_ns = alloc;
+        (*slot).phases.host_open_ns = host;
+        (*slot).phases.other_open_ns = other;
+    }
+    account::latency(Latency::OfferToProbe, offer);
+    account::latency(Latency::Lookup, lookup);
+    account::latency(Latency::RingAlloc, alloc);
+    account::latency(Latency::HostOpen, host);
+    account::latency(Latency::OtherOpen, other);
+    // SAFETY: a map value.
+    let pid = unsafe { (*slot).pid };
+    slot::send_event(EventKind::Opened, OpenResult::Ok as u32, 0, pid, slot)
+}
+
+/// Gives the slot back and reports the failure.
+#[inline(always)]
+fn fail(opening: &mut Opening, result: OpenResult) -> Outcome {
+    // An open that got as far as vmbus_open has its record; an earlier failure needs one to report itself with.
+    let slot = if opening.slot_taken != 0 {
+        slot::by_relid(opening.relid)
+    } else if slot::by_relid(opening.relid).is_some_and(|slot| {
+        // SAFETY: a map value.
+        unsafe { (*slot).state == State::Free as u32 }
+    }) {
+        slot::take(opening, opening.sk)
+    } else {
+        None
+    };
+    let Some(slot) = slot else { return Outcome::MapFull };
+    let error = match result {
+        OpenResult::Transport => opening.transport_ret,
+        OpenResult::RingEnomem => ENOMEM,
+        _ => opening.open_ret,
+    };
+    let outcome = slot::send_event(EventKind::OpenFailed, result as u32, error, 0, slot);
+    // SAFETY: a map value; nobody else knows this connection.
+    unsafe { (*slot).state = State::Free as u32 };
+    outcome
+}
+
+/// Which of the cases of `hvs_open_connection` it was.
+#[inline(always)]
+fn classify(opening: &Opening) -> OpenResult {
+    let active = maps::config().active;
+    let sees = |hook: Hook| active & hook.bit() != 0;
+    let has = |step: u32| opening.seen & step != 0;
+    if has(seen::INSERT) {
+        return OpenResult::Ok;
+    }
+    if !sees(Hook::Lookup) {
+        return OpenResult::Other;
+    }
+    if !has(seen::LOOKUP) {
+        return OpenResult::NotVsock;
+    }
+    if opening.sk == 0 {
+        return OpenResult::NoListener;
+    }
+    if has(seen::OPEN) && opening.open_ret != 0 {
+        return match opening.open_ret {
+            ENOMEM => OpenResult::RingEnomem,
+            ENODEV => OpenResult::Rescinded,
+            EAGAIN => OpenResult::HostRefused,
+            _ => OpenResult::Other,
+        };
+    }
+    if has(seen::ALLOC) && opening.alloc_ret != 0 {
+        return OpenResult::RingEnomem;
+    }
+    if opening.direction == Direction::ToHost as u32 {
+        if opening.sk_state != at!(state_connecting) {
+            return OpenResult::BadState;
+        }
+        return OpenResult::Other;
+    }
+    if has(seen::CREATE) {
+        if opening.child == 0 {
+            return OpenResult::NomemSock;
+        }
+        if has(seen::TRANSPORT) && (opening.transport_ret != 0 || !has(seen::OPEN_ENTERED)) {
+            return OpenResult::Transport;
+        }
+        return OpenResult::Other;
+    }
+    if !sees(Hook::Create) {
+        return OpenResult::Other;
+    }
+    // The child was never made: the state or the backlog forbade it. The socket was read before hv_sock locked it, so look again.
+    let state = read::field::<u8>(opening.sk, at!(sk_state)).map_or(u32::MAX, u32::from);
+    match (opening.sk_state == at!(state_listen), state == at!(state_listen)) {
+        (true, true) => OpenResult::BacklogFull,
+        (false, false) => OpenResult::BadState,
+        _ => OpenResult::Ambiguous,
+    }
+}
+
+/// The record of a port, made if need be.
+#[inline(always)]
+pub(crate) fn port(port: u32, direction: u32) -> Option<*mut PortRecord> {
+    let key = PortKey { port, direction };
+    if let Some(record) = PORTS.get_ptr_mut(key) {
+        return Some(record);
+    }
+    // Another CPU may be first; its record is as good as ours.
+    let _ = PORTS.insert(key, NEW_PORT, 1);
+    PORTS.get_ptr_mut(key)
+}
+
+const NEW_PORT: PortRecord = PortRecord {
+    opens: [0; OPEN_RESULTS.len()],
+    connects: [0; hvsock_common::CONNECT_RESULTS.len()],
+    accepted: 0,
+    never_accepted: 0,
+    max_ack_backlog: 0,
+    ack_backlog: 0,
+    peak_ack_backlog: 0,
+    pad: 0,
+    sk: 0,
+};
+
+#[inline(always)]
+fn count_port(opening: &Opening, result: OpenResult) {
+    let from_host = opening.direction == Direction::FromHost as u32;
+    let number = if from_host { opening.local_port } else { opening.remote_port };
+    if result == OpenResult::NotVsock {
+        return;
+    }
+    let Some(record) = port(number, opening.direction) else { return };
+    // SAFETY: a map value; opens run one at a time in hv_pri_chan's worker, yet nothing in the kernel promises it for ever.
+    unsafe {
+        atomic::add((&raw mut (*record).opens).cast::<u64>().add(result as usize), 1);
+        if from_host && opening.sk != 0 {
+            let now_queued = opening.ack_backlog + u32::from(result == OpenResult::Ok);
+            (*record).sk = opening.sk;
+            (*record).max_ack_backlog = opening.max_ack_backlog;
+            (*record).ack_backlog = now_queued;
+            if now_queued > (*record).peak_ack_backlog {
+                (*record).peak_ack_backlog = now_queued;
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The send path: a call of send, its waits for room, the payload it hands over, and each packet's ring write.
+
+use hvsock_common::{ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE, UNKNOWN};
+
+use crate::{account, maps::at, read, ring, slot};
+
+const EAGAIN: i64 = -11;
+
+/// Bytes of the pipe header in front of the payload (`struct vmpipe_proto_header`).
+const PIPE_HEADER: u64 = 8;
+
+/// Where the length of the second vector is, pipe header and payload: `iov_len` lies behind `iov_base` (`struct kvec`).
+const SECOND_LEN: u32 = 16 + 8;
+
+/// `hv_ringbuffer_write(channel, kv_list, kv_count, …)`, return.
+///
+/// This is the hottest hook: one read for the relid, one for the ring's indices, one for the packet's length.
+#[inline(always)]
+pub(crate) fn ring_write(chan: u64, kv_list: u64, ret: i64) -> Outcome {
+    let Some(slot) = slot::of_channel(chan) else { return Outcome::Filtered };
+    let Some(len) = read::field::<u64>(kv_list, SECOND_LEN) else { return Outcome::Faulted };
+    // SAFETY: a map value; the socket's lock is held by the sender, so it is the only writer of this part.
+    unsafe {
+        let tx = &raw mut (*slot).tx;
+        if ret as i32 != 0 {
+            (*tx).failed_writes += 1;
+        } else if len > PIPE_HEADER {
+            // A FIN carries no payload and is no packet of the stream's.
+            (*tx).packets += 1;
+        }
+        look(slot);
+    }
+    Outcome::Recorded
+}
+
+/// Notes how full the out ring is.
+///
+/// # Safety
+/// The caller holds the socket's lock.
+#[inline(always)]
+unsafe fn look(slot: *mut ConnRecord) {
+    // SAFETY: a map value; see above.
+    unsafe {
+        let rings = (*slot).rings;
+        if rings.out_header == 0 {
+            return;
+        }
+        let tx = &raw mut (*slot).tx;
+        match ring::used(rings.out_header, rings.out_size) {
+            Some(used) => {
+                (*tx).used = used;
+                if used > (*tx).max_used {
+                    (*tx).max_used = used;
+                }
+                ring::count_step(&raw mut (*tx).occupancy, used, rings.out_size, RING_RESERVE);
+            }
+            None => (*tx).invalid += 1,
+        }
+    }
+}
+
+/// `hvs_stream_enqueue(vsk, msg, len)`, return: how many bytes were taken.
+#[inline(always)]
+pub(crate) fn enqueue(vsk: u64, len: u64, ret: i64) -> Outcome {
+    let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
+    // SAFETY: a map value; the socket's lock is held.
+    unsafe {
+        let tx = &raw mut (*slot).tx;
+        (*tx).calls += 1;
+        if ret > 0 {
+            (*tx).bytes += ret as u64;
+            if (*slot).phases.first_byte_ns == UNKNOWN && (*slot).opened_ns != UNKNOWN {
+                (*slot).phases.first_byte_ns = read::now().wrapping_sub((*slot).opened_ns);
+                account::latency(Latency::FirstByteTx, (*slot).phases.first_byte_ns);
+            }
+        }
+        if ret >= 0 && (ret as u64) < len {
+            (*tx).short_writes += 1;
+        }
+    }
+    Outcome::Recorded
+}
+
+/// `hvs_notify_send_pre_block(vsk, data)`: no room, the sender is about to sleep. Called again after each vain wake-up.
+#[inline(always)]
+pub(crate) fn block(vsk: u64) -> Outcome {
+    let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
+    // SAFETY: a map value; the socket's lock is held.
+    unsafe {
+        let tx = &raw mut (*slot).tx;
+        if (*tx).stalled_since == 0 {
+            (*tx).stalled_since = read::now();
+            (*tx).stalls += 1;
+        }
+    }
+    Outcome::Recorded
+}
+
+/// `hvs_notify_send_pre_enqueue(vsk, data)`: there is room.
+#[inline(always)]
+pub(crate) fn ready(vsk: u64) -> Outcome {
+    let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
+    // SAFETY: the socket's lock is held.
+    unsafe { end_stall(slot, true) };
+    Outcome::Recorded
+}
+
+/// Ends the wait for room, if one is on.
+///
+/// # Safety
+/// The caller holds the socket's lock, or has just let it go in the call that took it.
+#[inline(always)]
+unsafe fn end_stall(slot: *mut ConnRecord, with_room: bool) -> bool {
+    // SAFETY: a map value; see above.
+    unsafe {
+        let tx = &raw mut (*slot).tx;
+        if (*tx).stalled_since == 0 {
+            return false;
+        }
+        let waited = read::now().wrapping_sub((*tx).stalled_since);
+        (*tx).stalled_since = 0;
+        (*tx).stall_ns += waited;
+        if with_room {
+            account::latency(Latency::SendStall, waited);
+        }
+        true
+    }
+}
+
+/// `vsock_connectible_sendmsg(sock, msg, len)`, return.
+#[inline(always)]
+pub(crate) fn end(sock: u64, ret: i64) -> Outcome {
+    let Some(sk) = read::field(sock, at!(socket_sk)) else { return Outcome::Faulted };
+    let Some(slot) = slot::of_socket(sk) else { return Outcome::Filtered };
+    let ret = ret as i32 as i64;
+    // SAFETY: the lock was let go a moment ago, in this very call; another sender may have it by now, and then only the stall it is
+    // in could be ended early, by at most one call.
+    unsafe {
+        if ret >= 0 {
+            return Outcome::Recorded;
+        }
+        let stalled = end_stall(slot, false);
+        let tx = &raw mut (*slot).tx;
+        (*tx).last_error = (-ret) as u32;
+        if ret == EAGAIN && !stalled {
+            (*tx).eagain += 1;
+        }
+    }
+    Outcome::Recorded
+}
+
+const _: () = assert!(PACKET_OVERHEAD as u64 == 16 + PIPE_HEADER + 8, "descriptor, pipe header, trailer");

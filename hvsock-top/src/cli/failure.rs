@@ -1,0 +1,78 @@
+//! Failures as people and scripts see them: what happened, what to do, an exit code.
+
+use std::{io::Write as _, process::ExitCode};
+
+use crate::kernel::Blind;
+
+/// A failure that ends the program.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    what: String,
+    remedy: String,
+    code: u8,
+}
+
+impl Failure {
+    /// The answer is bad news (findings, doctor), or an output failed.
+    pub(crate) const BAD_NEWS: u8 = 1;
+    /// The command line makes no sense.
+    pub(crate) const USAGE: u8 = 2;
+    /// Not enough privilege.
+    pub(crate) const PRIVILEGE: u8 = 3;
+    /// This kernel cannot be observed.
+    pub(crate) const BLIND: u8 = 4;
+
+    /// A failure of an output or the like.
+    pub(crate) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into(), code: Self::BAD_NEWS }
+    }
+
+    /// Says it on stderr.
+    pub(crate) fn report(&self) -> ExitCode {
+        // Nothing more can be done when stderr is closed too.
+        let _ = writeln!(std::io::stderr(), "hvsock-top: {}\n  {}", self.what, self.remedy);
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<Blind> for Failure {
+    fn from(blind: Blind) -> Self {
+        let code = if blind.is_privilege() { Self::PRIVILEGE } else { Self::BLIND };
+        Self { what: blind.to_string(), remedy: blind.remedy().to_owned(), code }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(format!("{error:#}"), "this should not happen; please report it with the kernel version")
+    }
+}
+
+/// Help and version go to stdout and are no failure; anything else is one line of what and one of what to do.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(Failure::USAGE)
+        }
+        _ => {
+            let text = error.to_string();
+            let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let what = match (error.kind(), text.lines().nth(1)) {
+                (ErrorKind::MissingRequiredArgument, Some(which)) => format!("{what} {}", which.trim()),
+                _ => what,
+            };
+            Failure {
+                what,
+                remedy: "`hvsock-top help` lists what can be said".to_owned(),
+                code: Failure::USAGE,
+            }
+            .report()
+        }
+    }
+}

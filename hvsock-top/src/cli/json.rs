@@ -1,0 +1,55 @@
+//! `hvsock-top json`: Snapshots on stdout, one object a line, each written whole and flushed.
+
+use std::io::{self, ErrorKind, Write};
+
+use super::{
+    Failure,
+    args::{JsonArgs, LiveArgs},
+    log::KernelLog,
+    signals::{Stop, Ticks},
+};
+use crate::{
+    collect::{Live, Source},
+    model::Snapshot,
+};
+
+pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
+    let stop = Stop::listen().map_err(|e| {
+        Failure::new(format!("cannot listen for signals: {e}"), "check the limit on processes (ulimit -u)")
+    })?;
+    let mut source = Live::attach(&live.options())?;
+    let mut log = KernelLog::begin(&mut source, live.verbose);
+    let count = if args.once { Some(1) } else { args.count };
+    let mut ticks = Ticks::new(args.interval);
+    let mut done = 0;
+    while !stop.is_asked() {
+        let snapshot = source.snapshot()?;
+        log.flush();
+        match write(&snapshot, args.pretty) {
+            Ok(()) => {}
+            // Whoever read us has had enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => {
+                return Err(Failure::new(
+                    format!("writing to stdout failed: {error}"),
+                    "check that there is room where the output goes; all lines before this one are whole",
+                ));
+            }
+        }
+        done += 1;
+        if Some(done) == count || !stop.sleep_until(ticks.next()) {
+            break;
+        }
+    }
+    log.flush();
+    Ok(())
+}
+
+/// Writes one Snapshot with a single call, so that a line is never cut by our own end.
+fn write(snapshot: &Snapshot, pretty: bool) -> io::Result<()> {
+    let mut text = if pretty { serde_json::to_vec_pretty(snapshot) } else { serde_json::to_vec(snapshot) }?;
+    text.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&text)?;
+    stdout.flush()
+}

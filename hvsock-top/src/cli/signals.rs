@@ -1,0 +1,66 @@
+//! Waiting for the next tick, or for somebody to say stop.
+
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+/// Listens for SIGINT, SIGTERM and SIGHUP from its creation on, so that output always ends with a whole line.
+pub(super) struct Stop {
+    signals: Receiver<i32>,
+}
+
+impl Stop {
+    /// Begins to listen.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let (sender, receiver) = channel();
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in signals.forever() {
+                if sender.send(signal).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { signals: receiver })
+    }
+
+    /// Sleeps until `until`; `false` when told to stop.
+    pub(super) fn sleep_until(&self, until: Instant) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        matches!(self.signals.recv_timeout(left), Err(RecvTimeoutError::Timeout))
+    }
+
+    /// Whether told to stop.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.sleep_until(Instant::now())
+    }
+}
+
+/// Ticks at a fixed rate: a late one does not shift the next, and those that were missed are left out.
+pub(super) struct Ticks {
+    next: Instant,
+    interval: Duration,
+}
+
+impl Ticks {
+    /// The first tick is one interval from now.
+    pub(super) fn new(interval: Duration) -> Self {
+        Self { next: Instant::now() + interval, interval }
+    }
+
+    /// When the next tick is due.
+    pub(super) fn next(&mut self) -> Instant {
+        let due = self.next.max(Instant::now());
+        while self.next <= due {
+            self.next += self.interval;
+        }
+        due
+    }
+}

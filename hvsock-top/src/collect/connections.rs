@@ -1,0 +1,173 @@
+//! From a record to what the Snapshot says of the connection.
+
+use hvsock_common::{ConnRecord, Hook, RING_RESERVE, State as Stage, UNKNOWN, flag};
+
+use super::{clock::Moment, guid};
+use crate::model::{
+    Callbacks, Connection, ConnectionLatency, Direction, InRing, OutRing, Received, Rings, Sent, State,
+};
+
+/// Which events are seen; what depends on others is unknown.
+#[derive(Clone, Copy)]
+pub(super) struct Sight(pub u64);
+
+impl Sight {
+    fn of(self, hook: Hook) -> bool {
+        self.0 & hook.bit() != 0
+    }
+
+    fn if_seen<T>(self, hook: Hook, value: T) -> Option<T> {
+        self.of(hook).then_some(value)
+    }
+}
+
+/// A time or duration that may not have been measured.
+fn known(ns: u64) -> Option<u64> {
+    (ns != UNKNOWN).then_some(ns)
+}
+
+/// What the Snapshot says of one record.
+pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight) -> Connection {
+    let inherited = record.flags & flag::INHERITED != 0;
+    let since = known(record.opened_ns);
+    let (pid, comm) = owner(record);
+    Connection {
+        id: format!("{}-{}", record.relid, record.seq / 2),
+        relid: record.relid,
+        direction: if record.direction == hvsock_common::Direction::FromHost as u32 {
+            Direction::FromHost
+        } else {
+            Direction::ToHost
+        },
+        local_port: record.local_port,
+        remote_port: record.remote_port,
+        service_guid: guid::text(&record.service),
+        state: state(record.state),
+        pid,
+        comm,
+        opened_at: since.and_then(|ns| moment.wall_of(ns)),
+        age_ns: since.map(|ns| moment.ns.saturating_sub(ns)),
+        known_since_start: !inherited,
+        tx: sent(record, moment, sight),
+        rx: received(record, moment, sight),
+        callbacks: Callbacks {
+            count: sight.if_seen(Hook::Callback, record.callbacks.count),
+            run_ns: sight.if_seen(Hook::Callback, record.callbacks.run_ns),
+        },
+        rings: rings(record, sight),
+        latency: latency(record),
+    }
+}
+
+fn state(number: u32) -> State {
+    match Stage::from_u32(number) {
+        Some(Stage::Opening) => State::Opening,
+        Some(Stage::Established) => State::Established,
+        Some(Stage::Closing) => State::Closing,
+        Some(Stage::Rescinded) => State::Rescinded,
+        Some(Stage::Free) | None => State::Closed,
+    }
+}
+
+/// The process that connected or accepted, as far as it is known.
+fn owner(record: &ConnRecord) -> (Option<u32>, Option<String>) {
+    if record.pid == 0 {
+        return (None, None);
+    }
+    let name: Vec<u8> = record.comm.iter().copied().take_while(|b| *b != 0).collect();
+    let name = String::from_utf8_lossy(&name).into_owned();
+    (Some(record.pid), (!name.is_empty()).then_some(name))
+}
+
+/// How long a wait that began at `since` (0: none) has lasted.
+fn lasting(since: u64, moment: &Moment) -> u64 {
+    if since == 0 { 0 } else { moment.ns.saturating_sub(since) }
+}
+
+fn sent(record: &ConnRecord, moment: &Moment, sight: Sight) -> Sent {
+    let tx = &record.tx;
+    // A stall begins at one hook and ends at another; either missing, the sum is not to be had.
+    let stalls = sight.of(Hook::SendBlock) && sight.of(Hook::SendReady) && sight.of(Hook::SendEnd);
+    Sent {
+        bytes: sight.if_seen(Hook::Enqueue, tx.bytes),
+        packets: sight.if_seen(Hook::RingWrite, tx.packets),
+        calls: sight.if_seen(Hook::Enqueue, tx.calls),
+        short_writes: sight.if_seen(Hook::Enqueue, tx.short_writes),
+        eagain: sight.if_seen(Hook::SendEnd, tx.eagain),
+        failed_writes: sight.if_seen(Hook::RingWrite, tx.failed_writes),
+        stalls: sight.if_seen(Hook::SendBlock, tx.stalls),
+        stall_ns: stalls.then_some(tx.stall_ns),
+        stalled_for_ns: stalls.then(|| lasting(tx.stalled_since, moment)),
+        last_error: sight.if_seen(Hook::SendEnd, tx.last_error),
+    }
+}
+
+fn received(record: &ConnRecord, moment: &Moment, sight: Sight) -> Received {
+    let rx = &record.rx;
+    let waits = sight.of(Hook::RecvBlock) && sight.of(Hook::Dequeue) && sight.of(Hook::RecvEnd);
+    Received {
+        bytes: sight.if_seen(Hook::Dequeue, rx.bytes),
+        packets: sight.if_seen(Hook::Dequeue, rx.packets),
+        calls: sight.if_seen(Hook::Dequeue, rx.calls),
+        waits: sight.if_seen(Hook::RecvBlock, rx.waits),
+        wait_ns: waits.then_some(rx.wait_ns),
+        waiting_for_ns: waits.then(|| lasting(rx.waiting_since, moment)),
+        errors: sight.if_seen(Hook::RecvEnd, rx.errors),
+        last_error: sight.if_seen(Hook::RecvEnd, rx.last_error),
+    }
+}
+
+/// A size or level that is zero or all ones when unknown.
+fn size(bytes: u32) -> Option<u32> {
+    (bytes != 0).then_some(bytes)
+}
+
+fn level(bytes: u32) -> Option<u32> {
+    (bytes != u32::MAX).then_some(bytes)
+}
+
+fn rings(record: &ConnRecord, sight: Sight) -> Rings {
+    let pages = u64::from(record.rings.pages);
+    let order = (pages > 0).then(|| pages.next_power_of_two().trailing_zeros());
+    let out_now = level(record.now_out_used);
+    let in_now = level(record.now_in_used);
+    Rings {
+        outgoing: OutRing {
+            size_bytes: size(record.rings.out_size),
+            used_bytes: out_now,
+            max_used_bytes: sight
+                .if_seen(Hook::RingWrite, record.tx.max_used)
+                .map(|max| max.max(out_now.unwrap_or(0))),
+            reserved_bytes: RING_RESERVE,
+            occupancy: sight.if_seen(Hook::RingWrite, record.tx.occupancy.to_vec()),
+            invalid: sight.if_seen(Hook::RingWrite, record.tx.invalid),
+        },
+        incoming: InRing {
+            size_bytes: size(record.rings.in_size),
+            used_bytes: in_now,
+            max_used_bytes: sight
+                .if_seen(Hook::Callback, record.callbacks.max_used)
+                .map(|max| max.max(in_now.unwrap_or(0))),
+            occupancy: sight.if_seen(Hook::Callback, record.callbacks.occupancy.to_vec()),
+            invalid: sight.if_seen(Hook::Callback, record.callbacks.invalid),
+            unread_bytes: (record.flags & flag::RESCINDED != 0).then_some(record.rings.unread_at_rescind),
+        },
+        memory_bytes: order.map(|order| 4096 << order),
+        alloc_order: order,
+    }
+}
+
+fn latency(record: &ConnRecord) -> ConnectionLatency {
+    let phases = &record.phases;
+    ConnectionLatency {
+        connect_ns: known(phases.connect_ns),
+        offer_to_probe_ns: known(phases.offer_to_probe_ns),
+        lookup_ns: known(phases.lookup_ns),
+        ring_alloc_ns: known(phases.ring_alloc_ns),
+        host_open_ns: known(phases.host_open_ns),
+        other_open_ns: known(phases.other_open_ns),
+        accept_wait_ns: known(phases.accept_wait_ns),
+        first_byte_ns: known(phases.first_byte_ns),
+        close_ns: known(phases.close_ns),
+    }
+}

@@ -1,0 +1,262 @@
+//! The live kernel as a Source.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, anyhow};
+use aya::maps::{HashMap, Map, MapData};
+use hvsock_common::{ConnRecord, CpuCounters, Hook, MAX_RELIDS, PortKey, PortRecord};
+
+use super::{
+    Source,
+    clock::{Moment, monotonic_ns},
+    connections::{Sight, describe},
+    counters::{self, Sums},
+    guid,
+    slots::{self, Pass},
+};
+use crate::{
+    kernel::{self, Blind, How, HvSock, LoadOptions, Loaded, Mapped},
+    model::{
+        Accounting, Backend, Closes, Family, Host, Listener, ListenerDrops, Module, Probe, ProbeState,
+        SCHEMA, Snapshot, Totals,
+    },
+};
+
+/// How to look at the live kernel.
+pub type LiveOptions = LoadOptions;
+
+/// How often the slots and the sums are read again when connections ended in between.
+const TRIES: usize = 32;
+
+/// The live kernel.
+pub struct Live {
+    loaded: Loaded,
+    slots: Mapped<ConnRecord>,
+    cpus: Mapped<CpuCounters>,
+    began_ns: u64,
+    last_ns: Option<u64>,
+    torn: u64,
+}
+
+/// Key of the port table, as aya wants it.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Key(PortKey);
+// SAFETY: plain numbers without padding.
+unsafe impl aya::Pod for Key {}
+
+/// Value of the port table, as aya wants it.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Port(PortRecord);
+// SAFETY: plain numbers without padding.
+unsafe impl aya::Pod for Port {}
+
+impl Live {
+    /// Attaches to the running kernel.
+    pub fn attach(options: &LiveOptions) -> Result<Self, Blind> {
+        let loaded = kernel::load(options)?;
+        let map = |name: &str| match loaded.ebpf.map(name) {
+            Some(Map::Array(map)) => Ok(map),
+            _ => Err(Blind::Load { reason: format!("the object has no array {name}") }),
+        };
+        let failed = |e: std::io::Error| Blind::Load { reason: format!("mapping an array failed: {e}") };
+        let slots = Mapped::new(map("SLOTS")?, MAX_RELIDS).map_err(failed)?;
+        let cpus = Mapped::new(map("CPUS")?, loaded.facts.possible_cpus as usize).map_err(failed)?;
+        Ok(Self { slots, cpus, loaded, began_ns: monotonic_ns(), last_ns: None, torn: 0 })
+    }
+
+    /// What became of each event.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// The same, to be changed.
+    pub fn loaded_mut(&mut self) -> &mut Loaded {
+        &mut self.loaded
+    }
+
+    /// Reads slots and sums so that each connection is in exactly one of the two. A connection that ends moves from its slot to the sums;
+    /// if none did between two readings of the sums, the slots read in between fit them.
+    fn read_consistently(&mut self) -> (Pass, Sums) {
+        let mut before = counters::sum(&self.cpus);
+        for attempt in 1.. {
+            let pass = slots::read(&self.slots);
+            let after = counters::sum(&self.cpus);
+            let whole = after.accounting.iter().all(counters::adds_up);
+            if (before.closed.connections == after.closed.connections && whole) || attempt == TRIES {
+                return (pass, after);
+            }
+            before = after;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    fn ports(&self) -> Result<Vec<(PortKey, PortRecord)>> {
+        let map = self.loaded.ebpf.map("PORTS").ok_or_else(|| anyhow!("the object has no map PORTS"))?;
+        let map: HashMap<&MapData, Key, Port> = HashMap::try_from(map)?;
+        let mut ports = Vec::new();
+        for entry in &map {
+            let (Key(key), Port(record)) = entry.context("reading the port table failed")?;
+            ports.push((key, record));
+        }
+        ports.sort_by_key(|(key, _)| (key.direction, key.port));
+        Ok(ports)
+    }
+
+    fn host(&self) -> Host {
+        let facts = &self.loaded.facts;
+        Host {
+            kernel: facts.release.clone(),
+            hostname: facts.hostname.clone(),
+            hv_sock: match facts.hv_sock {
+                HvSock::Module => Module::Module,
+                HvSock::Builtin => Module::Builtin,
+                HvSock::Absent => Module::Absent,
+            },
+            family: Family::Vsock,
+            vmbus_version: facts.vmbus_version.clone(),
+        }
+    }
+
+    fn accounting(&self, sums: &Sums) -> Accounting {
+        let mut reconciled = self.torn == 0;
+        let mut hooks = BTreeMap::new();
+        for verdict in self.loaded.verdicts.iter().filter(|v| v.is_active()) {
+            let row = sums.accounting[verdict.hook as usize];
+            let missed = self.loaded.missed(verdict.hook);
+            reconciled &= counters::adds_up(&row) && row.unpaired == 0 && missed.unwrap_or(0) == 0;
+            reconciled &= row.map_full == 0 && row.ring_full == 0;
+            hooks.insert(
+                verdict.hook.name().to_owned(),
+                crate::model::Hook {
+                    seen: row.seen,
+                    recorded: row.recorded,
+                    filtered: row.filtered,
+                    ring_full: row.ring_full,
+                    map_full: row.map_full,
+                    faulted: row.faulted,
+                    unpaired: row.unpaired,
+                    missed,
+                },
+            );
+        }
+        Accounting { hooks, reconciled }
+    }
+}
+
+impl Source for Live {
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        let live = |relid| slots::is_used(&self.slots, relid);
+        self.loaded.refresh(live).map_err(|e| anyhow!("looking at the rings failed: {e}"))?;
+        let (pass, sums) = self.read_consistently();
+        let moment = Moment::now();
+        self.torn += pass.torn;
+        let loaded = &self.loaded;
+        let sees = |hook: Hook| loaded.sees(hook);
+        let sight =
+            Sight(loaded.verdicts.iter().filter(|v| v.is_active()).fold(0, |bits, v| bits | v.hook.bit()));
+        let connections: Vec<_> = pass.live.iter().map(|record| describe(record, &moment, sight)).collect();
+        let interval_ns = self.last_ns.map(|last| moment.ns - last);
+        let listeners =
+            self.ports()?.iter().filter_map(|(key, record)| listener(*key, record, sees)).collect();
+        let snapshot = Snapshot {
+            schema: SCHEMA,
+            time: moment.wall(),
+            interval_ns,
+            uptime_ns: moment.ns,
+            observed_ns: Some(moment.ns - self.began_ns),
+            host: self.host(),
+            opens: sums.opens(sees),
+            closes: Closes {
+                graceful: (sees(Hook::Release) && sees(Hook::Rescind)).then_some(sums.closes.graceful),
+                timed_out: sees(Hook::CloseTimeout).then_some(sums.closes.timed_out),
+                by_host: (sees(Hook::Release) && sees(Hook::Rescind)).then_some(sums.closes.by_host),
+                other: (sees(Hook::Rescind) && sees(Hook::CloseTimeout)).then_some(sums.closes.other),
+            },
+            totals: totals(&pass, &sums, &connections, sees),
+            connections,
+            listeners,
+            latency: sums.latency(sees),
+            probes: loaded.verdicts.iter().map(probe).collect(),
+            accounting: self.accounting(&sums),
+        };
+        self.last_ns = Some(moment.ns);
+        Ok(snapshot)
+    }
+}
+
+fn totals(
+    pass: &Pass,
+    sums: &Sums,
+    connections: &[crate::model::Connection],
+    sees: impl Fn(Hook) -> bool,
+) -> Totals {
+    let both = |hooks: &[Hook], closed: u64, live: &dyn Fn(&ConnRecord) -> u64| {
+        hooks.iter().all(|h| sees(*h)).then(|| closed + pass.live.iter().map(live).sum::<u64>())
+    };
+    let closed = &sums.closed;
+    Totals {
+        tx_bytes: both(&[Hook::Enqueue], closed.tx_bytes, &|r| r.tx.bytes),
+        rx_bytes: both(&[Hook::Dequeue], closed.rx_bytes, &|r| r.rx.bytes),
+        tx_packets: both(&[Hook::RingWrite], closed.tx_packets, &|r| r.tx.packets),
+        rx_packets: both(&[Hook::Dequeue], closed.rx_packets, &|r| r.rx.packets),
+        callbacks: both(&[Hook::Callback], closed.callbacks, &|r| r.callbacks.count),
+        stalls: both(&[Hook::SendBlock], closed.stalls, &|r| r.tx.stalls),
+        stall_ns: both(&[Hook::SendBlock, Hook::SendReady, Hook::SendEnd], closed.stall_ns, &|r| {
+            r.tx.stall_ns
+        }),
+        eagain: both(&[Hook::SendEnd], closed.eagain, &|r| r.tx.eagain),
+        failed_writes: both(&[Hook::RingWrite], closed.failed_writes, &|r| r.tx.failed_writes),
+        ring_invalid: both(&[Hook::RingWrite, Hook::Callback], closed.ring_invalid, &|r| {
+            u64::from(r.tx.invalid) + u64::from(r.callbacks.invalid)
+        }),
+        live_connections: Some(connections.len() as u64),
+        closed_connections: Some(closed.connections),
+        relids_used: Some(connections.len() as u64),
+        relids_max: MAX_RELIDS as u64,
+        ring_memory_bytes: connections.iter().map(|c| c.rings.memory_bytes).sum(),
+        never_accepted: sees(Hook::Accept).then_some(sums.never_accepted),
+    }
+}
+
+/// A guest port that the host tried to reach.
+fn listener(key: PortKey, record: &PortRecord, sees: impl Fn(Hook) -> bool) -> Option<Listener> {
+    if key.direction != hvsock_common::Direction::FromHost as u32 || record.sk == 0 {
+        return None;
+    }
+    let dropped = record.opens[hvsock_common::OpenResult::BacklogFull as usize];
+    Some(Listener {
+        port: key.port,
+        service_guid: guid::of_port(key.port),
+        pid: None,
+        comm: None,
+        backlog: None,
+        max_backlog: Some(record.max_ack_backlog),
+        peak_backlog: Some(record.peak_ack_backlog),
+        accepted: sees(Hook::Accept).then_some(record.accepted),
+        drops: ListenerDrops {
+            backlog_full: (sees(Hook::Lookup) && sees(Hook::Create)).then_some(dropped),
+            never_accepted: sees(Hook::Accept).then_some(record.never_accepted),
+        },
+    })
+}
+
+fn probe(verdict: &kernel::Verdict) -> Probe {
+    let (backend, state) = match verdict.how {
+        How::Trampoline => (Backend::Fentry, ProbeState::Active),
+        How::Kprobe => (Backend::Kprobe, ProbeState::Active),
+        How::Tracepoint => (Backend::Tracepoint, ProbeState::Active),
+        How::Unavailable => (Backend::None, ProbeState::Unavailable),
+        How::Denied => (Backend::None, ProbeState::Denied),
+        How::Failed => (Backend::None, ProbeState::Failed),
+    };
+    Probe {
+        event: verdict.hook.name().to_owned(),
+        symbol: verdict.symbol.map(str::to_owned),
+        backend,
+        state,
+        required: verdict.required,
+        reason: verdict.reason.clone(),
+    }
+}

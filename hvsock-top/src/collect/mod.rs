@@ -1,0 +1,20 @@
+//! Kernel records become Snapshots: reading slots and counters, naming processes, keeping the sums honest.
+//!
+//! Depends on `kernel` for the maps and on `model` for what comes out.
+
+mod clock;
+mod connections;
+mod counters;
+mod guid;
+mod live;
+mod slots;
+
+pub use live::{Live, LiveOptions};
+
+use crate::model::Snapshot;
+
+/// Anything that yields Snapshots: a live kernel, a recording, a made-up one. Every output works from any Source.
+pub trait Source {
+    /// The state now.
+    fn snapshot(&mut self) -> anyhow::Result<Snapshot>;
+}

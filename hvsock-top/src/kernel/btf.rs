@@ -1,0 +1,174 @@
+//! The kernel's own description of its types.
+
+use std::path::{Path, PathBuf};
+
+use btf_rs::{Backend, Btf, BtfType, Type};
+
+use super::Blind;
+
+/// Folder in which the kernel shows its BTF.
+const FOLDER: &str = "/sys/kernel/btf";
+
+/// The modules whose types we need, besides the kernel image's.
+pub const MODULES: [&str; 3] = ["hv_vmbus", "vsock", "hv_sock"];
+
+/// BTF of the kernel image and of the modules that matter.
+pub struct TypeInfo {
+    image: Btf,
+    modules: Vec<(String, Btf)>,
+}
+
+impl TypeInfo {
+    /// Reads the running kernel's BTF. Modules without BTF, or that are built in, are left out.
+    pub fn from_kernel() -> Result<Self, Blind> {
+        Self::from_folder(Path::new(FOLDER))
+    }
+
+    /// The same from another folder with files of the same names.
+    pub fn from_folder(folder: &Path) -> Result<Self, Blind> {
+        let path = folder.join("vmlinux");
+        if !path.exists() {
+            return Err(Blind::NoBtf { path: path.display().to_string() });
+        }
+        let image = Btf::from_file_with_backend(&path, Backend::Mmap)
+            // sysfs of older kernels cannot be mapped.
+            .or_else(|_| Btf::from_file(&path))
+            .map_err(|e| bad(&path, &e))?;
+        let mut modules = Vec::new();
+        for name in MODULES {
+            let path = folder.join(name);
+            if path.exists() {
+                let btf = Btf::from_split_file(&path, &image).map_err(|e| bad(&path, &e))?;
+                modules.push((name.to_owned(), btf));
+            }
+        }
+        Ok(Self { image, modules })
+    }
+
+    /// Where each module's or the image's BTF lies.
+    pub fn path_of(module: Option<&str>) -> PathBuf {
+        Path::new(FOLDER).join(module.unwrap_or("vmlinux"))
+    }
+
+    /// Whether the module has BTF of its own.
+    pub fn has_module(&self, name: &str) -> bool {
+        self.modules.iter().any(|(module, _)| module == name)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Btf> {
+        self.modules.iter().map(|(_, btf)| btf).chain(std::iter::once(&self.image))
+    }
+
+    /// Offset in bytes of a member, given as `struct.member.member[index]`. Members of anonymous structs and unions are found by their
+    /// own name. Types are looked for in the modules first: hv_vmbus's are there, or in the image when it is built in.
+    pub fn offset(&self, path: &str) -> Option<u32> {
+        let (root, members) = path.split_once('.')?;
+        self.all().find_map(|btf| offset_in(btf, root, members))
+    }
+
+    /// BTF id of a function in the kernel image (`None`) or a module.
+    pub fn function(&self, module: Option<&str>, name: &str) -> Option<u32> {
+        let btf = match module {
+            None => &self.image,
+            Some(module) => &self.modules.iter().find(|(m, _)| m == module)?.1,
+        };
+        let section = btf.split().unwrap_or(btf.base());
+        section
+            .resolve_ids_by_name(name)
+            .ok()?
+            .into_iter()
+            .find(|&id| matches!(btf.resolve_type_by_id(id), Ok(Type::Func(_))))
+    }
+
+    /// Value of an enumerator, wherever it is defined.
+    pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
+        self.all().find_map(|btf| {
+            btf.resolve_types_by_name(enumeration).ok()?.iter().find_map(|found| match found {
+                Type::Enum(found) => found
+                    .members
+                    .iter()
+                    .find(|m| btf.resolve_name(*m).is_ok_and(|n| n == name))
+                    .map(btf_rs::EnumMember::val),
+                _ => None,
+            })
+        })
+    }
+}
+
+fn bad(path: &Path, error: &btf_rs::Error) -> Blind {
+    let reason = error.to_string();
+    Blind::BadBtf { path: path.display().to_string(), reason }
+}
+
+fn offset_in(btf: &Btf, root: &str, members: &str) -> Option<u32> {
+    btf.resolve_types_by_name(root).ok()?.into_iter().find_map(|found| match found {
+        Type::Struct(found) | Type::Union(found) => member(btf, &found, members),
+        _ => None,
+    })
+}
+
+/// Offset of `path` within `container`.
+fn member(btf: &Btf, container: &btf_rs::Struct, path: &str) -> Option<u32> {
+    let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
+    let (name, index) = match head.split_once('[') {
+        Some((name, index)) => (name, Some(index.trim_end_matches(']').parse::<u32>().ok()?)),
+        None => (head, None),
+    };
+    for candidate in &container.members {
+        let here = candidate.bit_offset() / 8;
+        let called = btf.resolve_name(candidate).unwrap_or_default();
+        if called.is_empty() {
+            // An anonymous struct or union: its members count as ours.
+            let (Type::Struct(inner) | Type::Union(inner)) = plain(btf, candidate)? else { continue };
+            if let Some(offset) = member(btf, &inner, path) {
+                return Some(here + offset);
+            }
+            continue;
+        }
+        if called != name {
+            continue;
+        }
+        if candidate.bitfield_size().is_some_and(|bits| bits != 0) {
+            // A bit field has no address.
+            return None;
+        }
+        let mut at = here;
+        let mut ty = plain(btf, candidate)?;
+        if let Some(index) = index {
+            let Type::Array(array) = &ty else { return None };
+            if index as usize >= array.len() {
+                return None;
+            }
+            let element = plain(btf, array)?;
+            at += index * size_of_type(&element)?;
+            ty = element;
+        }
+        return match (rest, ty) {
+            (None, _) => Some(at),
+            (Some(rest), Type::Struct(inner) | Type::Union(inner)) => Some(at + member(btf, &inner, rest)?),
+            _ => None,
+        };
+    }
+    None
+}
+
+/// The type behind typedefs and qualifiers.
+fn plain<T: BtfType + ?Sized>(btf: &Btf, from: &T) -> Option<Type> {
+    let mut ty = btf.resolve_chained_type(from).ok()?;
+    loop {
+        ty = match &ty {
+            Type::Typedef(inner) => btf.resolve_chained_type(inner).ok()?,
+            Type::Const(inner) | Type::Volatile(inner) => btf.resolve_chained_type(inner).ok()?,
+            _ => return Some(ty),
+        };
+    }
+}
+
+fn size_of_type(ty: &Type) -> Option<u32> {
+    Some(match ty {
+        Type::Int(int) => int.size() as u32,
+        Type::Struct(inner) | Type::Union(inner) => inner.size() as u32,
+        Type::Ptr(_) => 8,
+        _ => return None,
+    })
+}

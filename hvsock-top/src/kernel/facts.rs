@@ -1,0 +1,85 @@
+//! What kernel this is.
+
+use std::fs;
+
+use super::{Blind, Symbols};
+
+/// Where hv_sock comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HvSock {
+    /// A loaded module.
+    Module,
+    /// Part of the kernel image.
+    Builtin,
+    /// Not there.
+    Absent,
+}
+
+/// What kernel this is.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// `uname -r`.
+    pub release: String,
+    /// Host name.
+    pub hostname: String,
+    /// Where hv_sock comes from.
+    pub hv_sock: HvSock,
+    /// VMBus protocol version as `major.minor`, where the kernel says.
+    pub vmbus_version: Option<String>,
+    /// CPUs there can ever be: one block of counters each.
+    pub possible_cpus: u32,
+}
+
+impl Facts {
+    /// Asks the kernel.
+    pub fn from_kernel(symbols: &Symbols) -> Result<Self, Blind> {
+        Ok(Self {
+            release: line("/proc/sys/kernel/osrelease")?,
+            hostname: line("/proc/sys/kernel/hostname")?,
+            hv_sock: hv_sock(symbols),
+            vmbus_version: None,
+            possible_cpus: count_cpus(&line("/sys/devices/system/cpu/possible")?),
+        })
+    }
+}
+
+fn line(path: &str) -> Result<String, Blind> {
+    fs::read_to_string(path)
+        .map(|text| text.trim().to_owned())
+        .map_err(|e| Blind::Read { path: path.into(), reason: e.to_string() })
+}
+
+fn hv_sock(symbols: &Symbols) -> HvSock {
+    match (symbols.has("hvs_probe"), symbols.module_of("hvs_probe")) {
+        (false, _) => HvSock::Absent,
+        (true, Some(_)) => HvSock::Module,
+        (true, None) => HvSock::Builtin,
+    }
+}
+
+/// One more than the highest number in a list such as `0-3,8`.
+fn count_cpus(list: &str) -> u32 {
+    list.split([',', '-']).filter_map(|n| n.trim().parse::<u32>().ok()).max().map_or(1, |highest| highest + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_lists_are_understood() {
+        assert_eq!(count_cpus("0"), 1);
+        assert_eq!(count_cpus("0-3"), 4);
+        assert_eq!(count_cpus("0-1,4-5"), 6);
+        assert_eq!(count_cpus(""), 1);
+    }
+
+    #[test]
+    fn hv_sock_is_told_by_its_symbols() {
+        let module = Symbols::parse("0 t hvs_probe [hv_sock]", |_| true);
+        let builtin = Symbols::parse("0 t hvs_probe", |_| true);
+        assert_eq!(hv_sock(&module), HvSock::Module);
+        assert_eq!(hv_sock(&builtin), HvSock::Builtin);
+        assert_eq!(hv_sock(&Symbols::default()), HvSock::Absent);
+    }
+}

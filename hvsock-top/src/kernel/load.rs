@@ -1,0 +1,419 @@
+//! Carrying out the plan: load the object, attach what this kernel allows, and say of every event what became of it.
+
+use std::{collections::BTreeMap, fs, io, os::fd::AsFd};
+
+use aya::{
+    Ebpf, EbpfLoader, GlobalData,
+    maps::{Array, MapData},
+    programs::{KProbe, Program, ProgramError, TracePoint},
+};
+use hvsock_common::{ABI, Config, Hook, Layout, MAX_RELIDS, REFRESH_CHUNK};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+use super::{
+    Attach, Blind, EVENTS, Event, Facts, Fields, HvSock, Symbols, TypeInfo,
+    fields::resolve,
+    plan::wants,
+    trampoline::{Trampoline, Trampolines},
+};
+
+/// The programs, built by `cargo xtask build-ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/hvsock.bpf.o");
+
+/// What the caller wants.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Events that must not be attached.
+    pub deny: Vec<String>,
+    /// The programs' own log lines are wanted.
+    pub verbose: bool,
+    /// No trampolines, kprobes only.
+    pub kprobes_only: bool,
+    /// Lifecycle events are wanted.
+    pub events: bool,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Which.
+    pub hook: Hook,
+    /// The function or tracepoint it sits on.
+    pub symbol: Option<&'static str>,
+    /// How it is attached.
+    pub how: How,
+    /// Why not, or why not better.
+    pub reason: Option<String>,
+    /// Whether the tool is blind without it.
+    pub required: bool,
+}
+
+/// How an event is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By trampoline.
+    Trampoline,
+    /// By kprobe.
+    Kprobe,
+    /// By tracepoint.
+    Tracepoint,
+    /// Not: the kernel does not have it.
+    Unavailable,
+    /// Not: the caller forbade it.
+    Denied,
+    /// Not: it should have worked.
+    Failed,
+}
+
+impl Verdict {
+    /// Whether the event is seen.
+    pub fn is_active(&self) -> bool {
+        matches!(self.how, How::Trampoline | How::Kprobe | How::Tracepoint)
+    }
+}
+
+/// Everything attached. Dropping it detaches everything.
+pub struct Loaded {
+    /// The object's maps, and the kprobes.
+    pub ebpf: Ebpf,
+    /// The trampolines.
+    trampolines: BTreeMap<Hook, Vec<Trampoline>>,
+    /// Of every event.
+    pub verdicts: Vec<Verdict>,
+    /// What kernel this is.
+    pub facts: Facts,
+    /// Where its fields are.
+    pub fields: Fields,
+}
+
+/// Loads and attaches all that this kernel allows.
+pub fn load(options: &LoadOptions) -> Result<Loaded, Blind> {
+    let symbols = Symbols::from_kernel(wants)?;
+    let facts = Facts::from_kernel(&symbols)?;
+    if facts.hv_sock == HvSock::Absent {
+        return Err(Blind::NoHvSock);
+    }
+    check_abi(OBJECT)?;
+    let types = TypeInfo::from_kernel()?;
+    let mut fields = resolve(&types);
+    fields.layout.tp_chan_sched_relid = tracepoint_field("hyperv", "vmbus_chan_sched", "relid")
+        .unwrap_or_else(|why| {
+            fields.missing.insert("tp_chan_sched_relid", why);
+            hvsock_common::MISSING
+        });
+    raise_memlock();
+    let layout = fields.layout;
+    let ebpf = create_maps(&layout, &facts, options)?;
+    let mut loaded = Loaded { ebpf, trampolines: BTreeMap::new(), verdicts: Vec::new(), facts, fields };
+    let mut trampolines = if options.kprobes_only {
+        Err("kprobes were asked for".to_owned())
+    } else {
+        Trampolines::new(OBJECT, &loaded.ebpf)
+    };
+    for event in EVENTS {
+        let verdict = loaded.attach(event, &symbols, &types, &mut trampolines, options);
+        if event.required && !verdict.is_active() && verdict.how != How::Denied {
+            let reason = verdict.reason.unwrap_or_default();
+            return Err(Blind::Required { event: event.hook.name(), reason });
+        }
+        loaded.verdicts.push(verdict);
+    }
+    loaded.load_refresh()?;
+    loaded.announce(options)?;
+    Ok(loaded)
+}
+
+/// Compares the fingerprint inside the object with this binary's.
+fn check_abi(object: &[u8]) -> Result<(), Blind> {
+    let load = |reason: String| Blind::Load { reason };
+    let file = object::File::parse(object).map_err(|e| load(e.to_string()))?;
+    let found = file
+        .symbols()
+        .find(|s| s.name() == Ok("HVSOCK_ABI"))
+        .and_then(|s| {
+            let section = file.section_by_index(s.section_index()?).ok()?;
+            let at = s.address() as usize;
+            Some(u64::from_le_bytes(section.data().ok()?.get(at..at + 8)?.try_into().ok()?))
+        })
+        .ok_or_else(|| load("the object carries no fingerprint".into()))?;
+    if found == ABI { Ok(()) } else { Err(Blind::AbiMismatch { found, wanted: ABI }) }
+}
+
+/// Where a field is in a tracepoint's record.
+fn tracepoint_field(category: &str, name: &str, field: &str) -> Result<u32, String> {
+    let tail = format!("events/{category}/{name}/format");
+    let text = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
+        .iter()
+        .find_map(|root| fs::read_to_string(format!("{root}/{tail}")).ok())
+        .ok_or_else(|| format!("tracefs does not show {category}:{name}"))?;
+    parse_format(&text, field).ok_or_else(|| format!("{category}:{name} has no field {field}"))
+}
+
+fn parse_format(text: &str, field: &str) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let (declaration, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;
+        if declaration.split_whitespace().last()? != field {
+            return None;
+        }
+        rest.trim().strip_prefix("offset:")?.split(';').next()?.parse().ok()
+    })
+}
+
+/// Kernels before 5.11 charge BPF memory to this limit; later ones ignore it, so a failure does not matter.
+fn raise_memlock() {
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: passes a pointer to a valid structure.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
+}
+
+/// Log level of the programs: everything or nothing.
+pub(super) const fn log_level(verbose: bool) -> u8 {
+    if verbose { 5 } else { 0 }
+}
+
+fn create_maps(layout: &Layout, facts: &Facts, options: &LoadOptions) -> Result<Ebpf, Blind> {
+    let level = log_level(options.verbose);
+    let bytes = bytemuck::bytes_of(layout);
+    EbpfLoader::new()
+        .btf(None)
+        .override_global("LAYOUT", GlobalData::from(bytes), true)
+        .override_global("AYA_LOG_LEVEL", GlobalData::from(&level), false)
+        .map_max_entries("CPUS", facts.possible_cpus)
+        .load(OBJECT)
+        .map_err(|e| because("create BPF maps", &e))
+}
+
+/// Whether any cause of the error is a refusal for want of privilege.
+fn because(action: &'static str, error: &(dyn std::error::Error + 'static)) -> Blind {
+    let mut words = Vec::new();
+    let mut denied = false;
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        words.push(e.to_string());
+        denied |= e.downcast_ref::<io::Error>().is_some_and(is_denied);
+        cause = e.source();
+    }
+    words.dedup();
+    let reason = words.join(": ");
+    if denied { Blind::NotPermitted { action, reason } } else { Blind::Load { reason } }
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+}
+
+impl Loaded {
+    fn attach(
+        &mut self,
+        event: &Event,
+        symbols: &Symbols,
+        types: &TypeInfo,
+        trampolines: &mut Result<Trampolines, String>,
+        options: &LoadOptions,
+    ) -> Verdict {
+        let mut verdict = Verdict {
+            hook: event.hook,
+            symbol: None,
+            how: How::Unavailable,
+            reason: None,
+            required: event.required,
+        };
+        if options.deny.iter().any(|name| name == event.hook.name()) {
+            verdict.how = How::Denied;
+            verdict.reason = Some("denied on the command line".into());
+            return verdict;
+        }
+        if let Some(field) = self.fields.first_missing(event.needs) {
+            let tried = &self.fields.missing[field];
+            verdict.reason = Some(format!("this kernel's types do not have {tried}"));
+            return verdict;
+        }
+        for candidate in event.candidates {
+            let result = match candidate.attach {
+                Attach::Function if !symbols.has(candidate.symbol) => Err(None),
+                Attach::Function => {
+                    verdict.symbol = Some(candidate.symbol);
+                    let module = symbols.module_of(candidate.symbol);
+                    let by_trampoline = match trampolines {
+                        Ok(trampolines) => trampolines
+                            .attach(event, module, candidate.symbol, types)
+                            .map(|links| self.trampolines.insert(event.hook, links)),
+                        Err(why) => Err(why.clone()),
+                    };
+                    match by_trampoline {
+                        Ok(_) => Ok((How::Trampoline, None)),
+                        Err(why) => self
+                            .kprobes(event, candidate.symbol)
+                            .map(|()| (How::Kprobe, Some(format!("no trampoline: {why}"))))
+                            .map_err(Some),
+                    }
+                }
+                Attach::Tracepoint { category } => {
+                    verdict.symbol = Some(candidate.symbol);
+                    self.tracepoint(event, category, candidate.symbol)
+                        .map(|()| (How::Tracepoint, None))
+                        .map_err(Some)
+                }
+            };
+            match result {
+                Ok((how, reason)) => {
+                    verdict.how = how;
+                    verdict.reason = reason;
+                    return verdict;
+                }
+                Err(Some(why)) => {
+                    verdict.how = How::Failed;
+                    verdict.reason = Some(why);
+                    return verdict;
+                }
+                Err(None) => {}
+            }
+        }
+        let names: Vec<_> = event.candidates.iter().map(|c| c.symbol).collect();
+        verdict.reason =
+            Some(format!("this kernel has no function {} (or it is inlined)", names.join(" or ")));
+        verdict
+    }
+
+    fn kprobes(&mut self, event: &Event, symbol: &str) -> Result<(), String> {
+        let names = event.kprobes();
+        for (name, _) in &names {
+            let program: &mut KProbe = self.program(name)?;
+            if program.fd().is_err() {
+                program.load().map_err(|e| words(&e))?;
+            }
+        }
+        let mut attached = Vec::new();
+        for (name, _) in &names {
+            let program: &mut KProbe = self.program(name)?;
+            match program.attach(symbol, 0) {
+                Ok(link) => attached.push((name, link)),
+                Err(e) => {
+                    // Half a pair is worse than none.
+                    for (name, link) in attached {
+                        let program: &mut KProbe = self.program(name)?;
+                        program.detach(link).map_err(|e| words(&e))?;
+                    }
+                    return Err(words(&e));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tracepoint(&mut self, event: &Event, category: &str, name: &str) -> Result<(), String> {
+        let program: &mut TracePoint = self.program(&format!("tp_{}", event.hook.name()))?;
+        program.load().map_err(|e| words(&e))?;
+        program.attach(category, name).map_err(|e| words(&e))?;
+        Ok(())
+    }
+
+    fn program<'a, T>(&'a mut self, name: &str) -> Result<&'a mut T, String>
+    where
+        &'a mut T: TryFrom<&'a mut Program, Error = ProgramError>,
+    {
+        self.ebpf
+            .program_mut(name)
+            .ok_or_else(|| format!("the object has no program {name}"))?
+            .try_into()
+            .map_err(|e: ProgramError| words(&e))
+    }
+
+    fn load_refresh(&mut self) -> Result<(), Blind> {
+        let program: &mut aya::programs::RawTracePoint =
+            self.program("refresh_rings").map_err(|reason| Blind::Load { reason })?;
+        program.load().map_err(|e| because("load BPF programs", &e))
+    }
+
+    /// Looks at every live ring now. `live` says of each relid whether its slot is in use; runs of slots with none are passed over.
+    pub fn refresh(&self, live: impl Fn(usize) -> bool) -> Result<(), String> {
+        use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
+        let program: &RawTracePoint = self
+            .ebpf
+            .program("refresh_rings")
+            .ok_or("the object has no program refresh_rings")?
+            .try_into()
+            .map_err(|e: ProgramError| words(&e))?;
+        for first in (0..MAX_RELIDS).step_by(REFRESH_CHUNK as usize) {
+            if !(first..first + REFRESH_CHUNK as usize).any(&live) {
+                continue;
+            }
+            let mut options = RawTracePointRunOptions::new();
+            options.args[0] = first as u64;
+            program.test_run(options).map_err(|e| words(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the programs what is attached.
+    fn announce(&mut self, options: &LoadOptions) -> Result<(), Blind> {
+        let active = self.verdicts.iter().filter(|v| v.is_active()).fold(0, |bits, v| bits | v.hook.bit());
+        let config = [active, u64::from(options.events)];
+        let map =
+            self.ebpf.map_mut("CONFIG").ok_or_else(|| Blind::Load { reason: "no map CONFIG".into() })?;
+        let mut map: Array<&mut MapData, [u64; 2]> =
+            Array::try_from(map).map_err(|e| Blind::Load { reason: e.to_string() })?;
+        const { assert!(size_of::<Config>() == size_of::<[u64; 2]>()) };
+        map.set(0, config, 0).map_err(|e| because("write a BPF map", &e))
+    }
+
+    /// Whether the event is seen.
+    pub fn sees(&self, hook: Hook) -> bool {
+        self.verdicts.iter().any(|v| v.hook == hook && v.is_active())
+    }
+
+    /// How often the kernel did not run this event's programs because it was already inside one. `None`: the kernel does not say.
+    pub fn missed(&self, hook: Hook) -> Option<u64> {
+        let mut sum = 0;
+        for link in self.trampolines.get(&hook).into_iter().flatten() {
+            sum += super::trampoline::recursion_misses(link.program())?;
+        }
+        let event = EVENTS.iter().find(|e| e.hook == hook)?;
+        for (name, _) in event.kprobes() {
+            if let Some(Program::KProbe(program)) = self.ebpf.program(&name)
+                && let Ok(fd) = program.fd()
+            {
+                sum += super::trampoline::recursion_misses(fd.as_fd())?;
+            }
+        }
+        Some(sum)
+    }
+}
+
+/// An error with all its causes, in one line.
+pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        words.push(e.to_string());
+        cause = e.source();
+    }
+    words.dedup();
+    // The verifier's log has many lines; the last ones say what is wrong.
+    let text = words.join(": ");
+    match text.char_indices().nth(2000) {
+        Some(_) => format!(
+            "… {}",
+            text.chars().rev().take(1500).collect::<Vec<_>>().into_iter().rev().collect::<String>()
+        ),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_in_the_tree_matches_this_binary() {
+        check_abi(OBJECT).unwrap();
+    }
+
+    #[test]
+    fn tracepoint_formats_are_understood() {
+        let text = "name: vmbus_chan_sched\nformat:\n\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n\
+            \tfield:u32 relid;\toffset:8;\tsize:4;\tsigned:0;\n";
+        assert_eq!(parse_format(text, "relid"), Some(8));
+        assert_eq!(parse_format(text, "other"), None);
+    }
+}

@@ -1,0 +1,24 @@
+//! What this kernel is and how to watch it: BTF layout, symbols, probe plan, load and attach, privileges.
+//!
+//! Knows nothing of Snapshots: it hands out maps and verdicts. Depends on `hvsock_common` for the records.
+
+mod btf;
+mod error;
+mod facts;
+mod fields;
+mod load;
+mod maps;
+mod plan;
+mod symbols;
+mod sys;
+mod trampoline;
+
+pub use btf::MODULES;
+pub use btf::TypeInfo;
+pub use error::Blind;
+pub use facts::{Facts, HvSock};
+pub use fields::{Fields, resolve as resolve_fields};
+pub use load::{How, LoadOptions, Loaded, Verdict, load};
+pub use maps::Mapped;
+pub use plan::{Attach, Candidate, EVENTS, Event, Step};
+pub use symbols::Symbols;

@@ -1,0 +1,100 @@
+//! Trampolines (fentry, fexit) into functions of the kernel image and of modules.
+//!
+//! aya attaches trampolines to the image only. Here the same object is parsed once more, its programs are linked to the maps that aya
+//! made, and loaded with the module's BTF as the place to attach to.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+};
+
+use aya::{Ebpf, maps::Map};
+use aya_obj::{Object, generated::bpf_attach_type};
+
+use super::{Event, TypeInfo, sys};
+
+pub(super) use sys::recursion_misses;
+
+/// A program and its attachment; dropping it detaches it.
+pub(super) struct Trampoline {
+    // Dropped first: the attachment goes before the program.
+    _link: OwnedFd,
+    program: OwnedFd,
+}
+
+impl Trampoline {
+    /// The program.
+    pub(super) fn program(&self) -> BorrowedFd<'_> {
+        self.program.as_fd()
+    }
+}
+
+/// The object's tracing programs, ready to be loaded.
+pub(super) struct Trampolines {
+    object: Object,
+    modules: BTreeMap<String, OwnedFd>,
+}
+
+impl Trampolines {
+    /// Parses `object` and links it to the maps of `ebpf`, which was made from the same object.
+    pub(super) fn new(object: &[u8], ebpf: &Ebpf) -> Result<Self, String> {
+        let mut object = Object::parse(object).map_err(|e| e.to_string())?;
+        let maps: Vec<_> = object.maps.iter().map(|(name, map)| (name.clone(), map.clone())).collect();
+        let mut linked = Vec::new();
+        for (name, map) in &maps {
+            let fd = match ebpf.map(name) {
+                Some(Map::Array(m) | Map::HashMap(m) | Map::RingBuf(m)) => m.fd().as_fd().as_raw_fd(),
+                _ => return Err(format!("the object's map {name} is not to be had")),
+            };
+            linked.push((name.as_str(), fd, map));
+        }
+        let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        object.relocate_maps(linked.into_iter(), &text).map_err(|e| e.to_string())?;
+        object.relocate_calls(&text).map_err(|e| e.to_string())?;
+        Ok(Self { object, modules: BTreeMap::new() })
+    }
+
+    /// Attaches all programs that serve `event` to `symbol`, or none.
+    pub(super) fn attach(
+        &mut self,
+        event: &Event,
+        module: Option<&str>,
+        symbol: &str,
+        types: &TypeInfo,
+    ) -> Result<Vec<Trampoline>, String> {
+        let place = module.unwrap_or("the kernel image");
+        let function =
+            types.function(module, symbol).ok_or_else(|| format!("{place} has no BTF for {symbol}"))?;
+        if let Some(module) = module
+            && !self.modules.contains_key(module)
+        {
+            let fd = sys::module_btf(module).map_err(|e| format!("cannot open the BTF of {module}: {e}"))?;
+            self.modules.insert(module.to_owned(), fd);
+        }
+        let mut loaded = Vec::new();
+        for name in event.trampolines() {
+            let program =
+                self.object.programs.get(&name).ok_or_else(|| format!("the object has no program {name}"))?;
+            let code = &self.object.functions[&program.function_key()].instructions;
+            let kind = if name.starts_with("fx_") {
+                bpf_attach_type::BPF_TRACE_FEXIT
+            } else {
+                bpf_attach_type::BPF_TRACE_FENTRY
+            };
+            let module = module.and_then(|m| self.modules.get(m)).map(AsFd::as_fd);
+            let fd = sys::load_tracing(&name, code, &sys::Target { kind, module, function })
+                .map_err(|(e, log)| format!("{name} does not load: {e} {log}").trim_end().to_owned())?;
+            loaded.push((name, fd));
+        }
+        // Attach the return before the entry, as with kprobes.
+        loaded
+            .into_iter()
+            .rev()
+            .map(|(name, program)| {
+                let link = sys::attach_tracing(program.as_fd())
+                    .map_err(|e| format!("{name} does not attach: {e}"))?;
+                Ok(Trampoline { _link: link, program })
+            })
+            .collect()
+    }
+}

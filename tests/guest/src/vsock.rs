@@ -1,0 +1,209 @@
+//! Hyper-V sockets: AF_VSOCK streams between the guest and the host.
+
+use std::io::{self, Read as _, Write as _};
+use std::mem::{MaybeUninit, size_of};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::PATIENCE;
+
+/// A connected stream. Reads and writes block, for [`PATIENCE`] at most, and then fail with `WouldBlock`.
+#[derive(Debug)]
+pub struct Stream {
+    // The kernel's stream calls are the same for every family, and std has safe ones for this type.
+    io: UnixStream,
+}
+
+/// The two ends of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ports {
+    /// The guest's port.
+    pub guest: u32,
+    /// The host's port.
+    pub host: u32,
+}
+
+impl Stream {
+    /// Connects to the host's service at `port`. hv_sock itself gives up after 2 s.
+    pub fn connect(port: u32) -> io::Result<Self> {
+        Self::start(port, 0)
+    }
+
+    /// Connects without waiting: `EINPROGRESS` is what a connection that is under way says, see [`Self::connected`].
+    pub fn connect_nonblocking(port: u32) -> io::Result<Self> {
+        Self::start(port, libc::SOCK_NONBLOCK)
+    }
+
+    fn start(port: u32, flags: libc::c_int) -> io::Result<Self> {
+        let fd = socket(flags)?;
+        let address = address(libc::VMADDR_CID_HOST, port);
+        // SAFETY: the pointer and the length are those of one initialised sockaddr_vm.
+        let result = unsafe { libc::connect(fd.as_raw_fd(), (&raw const address).cast(), ADDRESS_LEN) };
+        match check(result) {
+            Err(e) if flags == 0 || e.raw_os_error() != Some(libc::EINPROGRESS) => Err(e),
+            _ => Self::new(fd),
+        }
+    }
+
+    /// Waits until a connection begun with [`Self::connect_nonblocking`] is there or has failed; blocking from then on.
+    pub fn connected(&self, limit: Duration) -> io::Result<()> {
+        if !self.wait(PollFlags::OUT, limit)? {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if let Some(error) = self.io.take_error()? {
+            return Err(error);
+        }
+        self.io.set_nonblocking(false)
+    }
+
+    fn new(fd: OwnedFd) -> io::Result<Self> {
+        let io = UnixStream::from(fd);
+        io.set_read_timeout(Some(PATIENCE))?;
+        io.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { io })
+    }
+
+    /// Which connection this is.
+    pub fn ports(&self) -> io::Result<Ports> {
+        let name =
+            |call: unsafe extern "C" fn(RawFd, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int| {
+                let mut address = MaybeUninit::<libc::sockaddr_vm>::zeroed();
+                let mut len = ADDRESS_LEN;
+                // SAFETY: getsockname or getpeername writes at most `len` bytes, and all zero bits are a valid sockaddr_vm.
+                let (result, address) = unsafe {
+                    let result = call(self.io.as_raw_fd(), address.as_mut_ptr().cast(), &raw mut len);
+                    (result, address.assume_init())
+                };
+                check(result).map(|()| address.svm_port)
+            };
+        Ok(Ports { guest: name(libc::getsockname)?, host: name(libc::getpeername)? })
+    }
+
+    /// Sends all of `data`.
+    pub fn send(&self, data: &[u8]) -> io::Result<()> {
+        (&self.io).write_all(data)
+    }
+
+    /// Sends what fits without waiting.
+    pub fn send_now(&self, data: &[u8]) -> io::Result<usize> {
+        self.io.set_nonblocking(true)?;
+        let sent = (&self.io).write(data);
+        self.io.set_nonblocking(false)?;
+        sent
+    }
+
+    /// Receives something; 0 is the end.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.io).read(buffer)
+    }
+
+    /// Receives exactly a buffer full.
+    pub fn receive_exact(&self, buffer: &mut [u8]) -> io::Result<()> {
+        (&self.io).read_exact(buffer)
+    }
+
+    /// Receives until the other end closes; how many bytes that were.
+    pub fn drain(&self) -> io::Result<u64> {
+        let mut buffer = vec![0; 64 << 10];
+        let mut total = 0;
+        loop {
+            match self.receive(&mut buffer)? {
+                0 => return Ok(total),
+                n => total += n as u64,
+            }
+        }
+    }
+
+    /// Sends the FIN; receiving goes on.
+    pub fn finish(&self) -> io::Result<()> {
+        self.io.shutdown(Shutdown::Write)
+    }
+
+    /// How long a read or write may block.
+    pub fn set_patience(&self, limit: Duration) -> io::Result<()> {
+        self.io.set_read_timeout(Some(limit))?;
+        self.io.set_write_timeout(Some(limit))
+    }
+
+    /// Whether there is something to read, or the end, within `limit`.
+    pub fn readable(&self, limit: Duration) -> io::Result<bool> {
+        self.wait(PollFlags::IN, limit)
+    }
+
+    fn wait(&self, events: PollFlags, limit: Duration) -> io::Result<bool> {
+        wait(&self.io, events, limit)
+    }
+}
+
+/// A service of the guest's, which the host connects to.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+}
+
+impl Listener {
+    /// Listens at `port` with this backlog.
+    pub fn bind(port: u32, backlog: u32) -> io::Result<Self> {
+        let fd = socket(0)?;
+        let address = address(libc::VMADDR_CID_ANY, port);
+        // SAFETY: the pointer and the length are those of one initialised sockaddr_vm.
+        check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), ADDRESS_LEN) })?;
+        // SAFETY: listen() takes no pointers.
+        check(unsafe { libc::listen(fd.as_raw_fd(), backlog as libc::c_int) })?;
+        Ok(Self { fd })
+    }
+
+    /// The next connection, or `None` when none has come within `limit`.
+    pub fn accept(&self, limit: Duration) -> io::Result<Option<Stream>> {
+        if !wait(&self.fd, PollFlags::IN, limit)? {
+            return Ok(None);
+        }
+        let (any, len) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: null pointers say that the peer's address is not wanted; the result is checked before it is owned.
+        let fd = unsafe { libc::accept4(self.fd.as_raw_fd(), any, len, libc::SOCK_CLOEXEC) };
+        check(fd)?;
+        // SAFETY: a descriptor the kernel has just given us, and nobody else.
+        Stream::new(unsafe { OwnedFd::from_raw_fd(fd) }).map(Some)
+    }
+}
+
+const ADDRESS_LEN: libc::socklen_t = size_of::<libc::sockaddr_vm>() as libc::socklen_t;
+
+fn socket(flags: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: socket() takes no pointers; the result is checked before it is owned.
+    let fd = unsafe { libc::socket(libc::AF_VSOCK, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0) };
+    check(fd)?;
+    // SAFETY: a descriptor the kernel has just given us, and nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn address(cid: u32, port: u32) -> libc::sockaddr_vm {
+    libc::sockaddr_vm {
+        svm_family: libc::AF_VSOCK as libc::sa_family_t,
+        svm_reserved1: 0,
+        svm_port: port,
+        svm_cid: cid,
+        svm_zero: [0; 4],
+    }
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn wait(fd: &impl AsFd, events: PollFlags, limit: Duration) -> io::Result<bool> {
+    let end = Instant::now() + limit;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&fd.as_fd(), events)], Some(&left)) {
+            Ok(n) => return Ok(n > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}

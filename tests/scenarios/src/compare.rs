@@ -1,0 +1,127 @@
+//! hvsock-top against the ledger: every figure that both have must be the same, exactly.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, bail, ensure};
+use hvsock_guest::ledger::{Conn, Direction, Ledger, State};
+use serde_json::Value;
+
+use crate::snapshot::{Snapshot, number};
+
+/// So many differing connections are shown, others counted.
+const SHOWN: usize = 4;
+
+/// The connections of the Snapshot are those alive in the ledger, each with the ledger's figures.
+pub(crate) fn live(snapshot: &Snapshot, ledger: &Ledger) -> Result<()> {
+    let seen = snapshot.connections()?;
+    let wanted: Vec<&Conn> = ledger.live().filter(|c| c.opened_ns > 0).collect();
+    let mut wrong = Vec::new();
+    for conn in &wanted {
+        if let Err(error) = find(seen, conn).and_then(|value| figures(value, conn)) {
+            wrong.push(format!("{error:#}\n  ledger: {}", conn.line));
+        }
+    }
+    if seen.len() != wanted.len() {
+        wrong.push(format!("connections: expected {}, got {}", wanted.len(), seen.len()));
+        for value in seen.iter().filter(|v| !wanted.iter().any(|c| same(v, c))).take(SHOWN) {
+            wrong.push(format!("not alive in the ledger: {value}"));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let more = wrong.len().saturating_sub(SHOWN);
+    wrong.truncate(SHOWN);
+    if more > 0 {
+        wrong.push(format!("… and {more} more"));
+    }
+    bail!("{}", wrong.join("\n"))
+}
+
+/// The one connection of the Snapshot that is this one of the ledger.
+pub(crate) fn find<'a>(seen: &'a [Value], conn: &Conn) -> Result<&'a Value> {
+    let mut matching = seen.iter().filter(|v| same(v, conn));
+    match (matching.next(), matching.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => bail!("a connection of the ledger is missing"),
+        (Some(a), Some(b)) => bail!("a connection is there twice: {a} and {b}"),
+    }
+}
+
+fn same(value: &Value, conn: &Conn) -> bool {
+    let direction = match conn.dir {
+        Direction::FromHost => "from_host",
+        Direction::ToHost => "to_host",
+    };
+    value["relid"] == conn.relid
+        && value["local_port"] == conn.guest_port
+        && value["remote_port"] == conn.host_port
+        && value["direction"] == direction
+}
+
+/// All figures of one connection. What is still in a ring has been sent, but not received: then the ring's fill must
+/// agree, and the scenario knows what was sent.
+fn figures(value: &Value, conn: &Conn) -> Result<()> {
+    let mut wanted = vec![("rings/out/size_bytes", conn.out_size), ("rings/in/size_bytes", conn.in_size)];
+    if conn.out_used == 0 {
+        wanted.extend([("tx/bytes", conn.rx_bytes), ("tx/packets", conn.rx_packets)]);
+    } else {
+        wanted.push(("rings/out/used_bytes", conn.out_used));
+    }
+    if conn.in_used == 0 {
+        wanted.extend([("rx/bytes", conn.tx_bytes), ("rx/packets", conn.tx_packets)]);
+    }
+    let mut wrong = String::new();
+    for (path, expected) in wanted {
+        match number(value, path) {
+            Ok(got) if got == expected => {}
+            Ok(got) => write!(wrong, "{path}: expected {expected}, got {got}; ")?,
+            Err(error) => write!(wrong, "{path}: expected {expected}, but {error}; ")?,
+        }
+    }
+    ensure!(wrong.is_empty(), "{}\n  got:    {value}", wrong.trim_end_matches("; "));
+    Ok(())
+}
+
+/// The sums are those over all connections of the ledger, the opens those it has seen opened, the closes those gone.
+/// Traffic that is still in a ring would make a difference: for when all has been read.
+pub(crate) fn totals(snapshot: &Snapshot, ledger: &Ledger) -> Result<()> {
+    let opened = |dir| ledger.conns.iter().filter(|c| c.opened_ns > 0 && c.dir == dir).count() as u64;
+    let gone = ledger.conns.iter().filter(|c| c.opened_ns > 0 && c.state == State::Gone).count() as u64;
+    let live = ledger.live().filter(|c| c.opened_ns > 0).count() as u64;
+    let sum = |figure: fn(&Conn) -> u64| ledger.conns.iter().map(figure).sum::<u64>();
+    let wanted = [
+        ("totals/tx_bytes", sum(|c| c.rx_bytes)),
+        ("totals/tx_packets", sum(|c| c.rx_packets)),
+        ("totals/rx_bytes", sum(|c| c.tx_bytes)),
+        ("totals/rx_packets", sum(|c| c.tx_packets)),
+        ("totals/live_connections", live),
+        ("opens/from_host/ok", opened(Direction::FromHost)),
+        ("opens/to_host/ok", opened(Direction::ToHost)),
+    ];
+    for (path, expected) in wanted {
+        expect(snapshot, path, expected)?;
+    }
+    let closes = snapshot.sum("closes")?;
+    let all = snapshot.at("closes");
+    ensure!(closes == gone, "closes: expected {gone} in all, got {closes}: {all:?}");
+    Ok(())
+}
+
+/// One number.
+pub(crate) fn expect(snapshot: &Snapshot, path: &str, expected: u64) -> Result<()> {
+    let got = snapshot.number(path)?;
+    ensure!(got == expected, "{path}: expected {expected}, got {got}");
+    Ok(())
+}
+
+/// Nothing was missed, and hvsock-top says so.
+pub(crate) fn accounting(snapshot: &Snapshot) -> Result<()> {
+    let accounting = snapshot.at("accounting");
+    ensure!(
+        snapshot.at("accounting/reconciled") == Some(&Value::Bool(true)),
+        "accounting/reconciled: expected true, got {}",
+        accounting.map_or_else(|| "nothing".to_owned(), Value::to_string)
+    );
+    Ok(())
+}

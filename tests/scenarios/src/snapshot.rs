@@ -1,0 +1,46 @@
+//! hvsock-top's Snapshots, by the names of their JSON.
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+/// One Snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot(pub(crate) Value);
+
+impl Snapshot {
+    /// One line of `hvsock-top json`.
+    pub(crate) fn parse(line: &str) -> Result<Self> {
+        serde_json::from_str(line).map(Self).with_context(|| format!("not JSON: {line}"))
+    }
+
+    /// The number at `path`, such as `totals/tx_bytes`. Unmeasured is an error that says so.
+    pub(crate) fn number(&self, path: &str) -> Result<u64> {
+        number(&self.0, path)
+    }
+
+    /// What is at `path`.
+    pub(crate) fn at(&self, path: &str) -> Option<&Value> {
+        self.0.pointer(&format!("/{path}"))
+    }
+
+    /// The connections.
+    pub(crate) fn connections(&self) -> Result<&[Value]> {
+        let list = self.at("connections").and_then(Value::as_array);
+        list.map(Vec::as_slice).context("the Snapshot has no list of connections")
+    }
+
+    /// The sum of the numbers in the object at `path`; what was not measured counts nothing.
+    pub(crate) fn sum(&self, path: &str) -> Result<u64> {
+        let object = self.at(path).and_then(Value::as_object);
+        Ok(object.with_context(|| format!("no {path}"))?.values().filter_map(Value::as_u64).sum())
+    }
+}
+
+/// The number at `path` inside `value`.
+pub(crate) fn number(value: &Value, path: &str) -> Result<u64> {
+    match value.pointer(&format!("/{path}")) {
+        None => anyhow::bail!("there is no {path}"),
+        Some(Value::Null) => anyhow::bail!("{path} is null: not measured"),
+        Some(v) => v.as_u64().with_context(|| format!("{path} is {v}, not a number")),
+    }
+}

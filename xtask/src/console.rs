@@ -1,0 +1,114 @@
+//! Reads the guest's console: lines, and the signs that the guest is broken.
+
+/// Splits a byte stream into lines.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    /// Takes more bytes and gives the lines that are now complete.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+        self.partial.extend_from_slice(bytes);
+        let Some(last) = self.partial.iter().rposition(|b| *b == b'\n') else { return Vec::new() };
+        let rest = self.partial.split_off(last + 1);
+        let complete = std::mem::replace(&mut self.partial, rest);
+        let text = String::from_utf8_lossy(&complete);
+        text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect()
+    }
+
+    /// What came after the last line end.
+    pub(crate) fn rest(&mut self) -> Option<String> {
+        let rest = std::mem::take(&mut self.partial);
+        (!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).trim_end_matches('\r').to_owned())
+    }
+}
+
+/// What a kernel prints when something is broken for good, and what to call it. The first that matches counts.
+const FATAL: &[(&str, &str)] = &[
+    ("Kernel panic - not syncing", "kernel panic"),
+    ("BUG: soft lockup", "soft lockup"),
+    ("detected hard LOCKUP", "hard lockup"),
+    ("blocked for more than", "hung task"),
+    ("self-detected stall on CPU", "RCU stall"),
+    ("detected stalls on CPUs", "RCU stall"),
+    ("detected expedited stalls", "RCU stall"),
+    ("kthread starved for", "RCU stall"),
+    ("kernel BUG at", "kernel bug"),
+    ("Oops: ", "kernel oops"),
+    ("general protection fault", "kernel oops"),
+    ("Unable to handle kernel", "kernel oops"),
+    ("BUG: ", "kernel bug"),
+];
+
+/// The name of the failure that this console line tells of, if it does.
+pub(crate) fn fatal(line: &str) -> Option<&'static str> {
+    // A user program's crash is reported with the same words; that is the program's failure, and its status shows it.
+    if line.contains("traps: ") {
+        return None;
+    }
+    FATAL.iter().find(|(words, _)| line.contains(words)).map(|(_, name)| *name)
+}
+
+/// The status in init's last line, `hvguest: exit N`.
+pub(crate) fn exit_line(line: &str) -> Option<u8> {
+    let (_, status) = line.split_once("hvguest: exit ")?;
+    status.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_put_together_from_pieces() {
+        let mut lines = Lines::default();
+        assert!(lines.push(b"ab").is_empty());
+        assert_eq!(lines.push(b"c\r\nd\n\ne"), ["abc", "d", ""]);
+        assert_eq!(lines.rest().as_deref(), Some("e"));
+        assert_eq!(lines.rest(), None);
+    }
+
+    #[test]
+    fn every_way_to_break_is_seen() {
+        for (line, name) in [
+            (
+                "[    1.2] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100",
+                "kernel panic",
+            ),
+            ("[   61.0] watchdog: BUG: soft lockup - CPU#0 stuck for 52s! [guest:77]", "soft lockup"),
+            ("[  243.1] INFO: task guest:77 blocked for more than 120 seconds.", "hung task"),
+            ("[   21.1] rcu: INFO: rcu_preempt self-detected stall on CPU", "RCU stall"),
+            ("[   21.1] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "RCU stall"),
+            ("[    3.1] BUG: kernel NULL pointer dereference, address: 0000000000000008", "kernel bug"),
+            ("[    3.1] BUG: unable to handle page fault for address: ffffc90000", "kernel bug"),
+            ("[    3.1] Oops: 0002 [#1] PREEMPT SMP NOPTI", "kernel oops"),
+            (
+                "[    3.1] general protection fault, probably for non-canonical address 0x6b: 0000 [#1]",
+                "kernel oops",
+            ),
+            ("[    3.1] kernel BUG at lib/list_debug.c:29!", "kernel bug"),
+        ] {
+            assert_eq!(fatal(line), Some(name), "{line}");
+        }
+    }
+
+    #[test]
+    fn ordinary_lines_are_not_failures() {
+        for line in [
+            "hvguest: exit 0",
+            "[    2.0] hv_vmbus: Vmbus version:5.3",
+            "[    9.9] traps: guest[77] general protection fault ip:4021 sp:7ffe error:0 in guest[400000+1000]",
+            "[    1.1] hvhost: loading out-of-tree module taints kernel.",
+        ] {
+            assert_eq!(fatal(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn init_says_the_status() {
+        assert_eq!(exit_line("hvguest: exit 3"), Some(3));
+        assert_eq!(exit_line("[ 3.4] x hvguest: exit 0"), Some(0));
+        assert_eq!(exit_line("hvguest: exit soon"), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! A guest on this terminal: raw mode, window size and resizes.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use signal_hook::consts::SIGWINCH;
+
+use crate::cleanup::RawTerminal;
+use crate::qemu::{Ending, Event, Guest, Machine};
+use crate::vm;
+
+/// Ctrl-]: ends the guest, also when it does not answer any more.
+const ESCAPE: u8 = 0x1d;
+
+/// How long a guest may stay on a terminal. Nobody watches one longer than this.
+const LONGEST: Duration = Duration::from_hours(7 * 24);
+
+/// Fails when there is no terminal to give to the guest.
+pub(crate) fn required() -> Result<()> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        bail!(
+            "this needs a terminal for input and output; to run a command without one: cargo xtask vm -- COMMAND"
+        );
+    }
+    Ok(())
+}
+
+/// Runs `machine` with its command on this terminal.
+pub(crate) fn run(mut machine: Machine) -> Result<ExitCode> {
+    required()?;
+    let (rows, columns) = window_size().unwrap_or((24, 80));
+    machine.append.push(format!("hv.tty=1 hv.rows={rows} hv.cols={columns}"));
+    for name in ["TERM", "COLORTERM", "NO_COLOR"] {
+        // Words without a dot that the kernel does not know become init's environment.
+        if let Some(value) =
+            std::env::var(name).ok().filter(|v| !v.is_empty() && !v.contains(char::is_whitespace))
+        {
+            machine.append.push(format!("{name}={value}"));
+        }
+    }
+    let mut guest = Guest::start(&machine)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let raw = RawTerminal::enter()?;
+    copy_input(guest.terminal()?, stop.clone());
+    follow_size(guest.control()?)?;
+    let mut console = Vec::new();
+    let end = Instant::now() + LONGEST;
+    let ending = loop {
+        match guest.next(Instant::now() + Duration::from_millis(200))? {
+            Event::Output(bytes) => RawTerminal::show(&bytes)?,
+            Event::Console(line) => console.push(line),
+            Event::Ended(ending) => break ending,
+            Event::Deadline if Instant::now() > end => break Ending::Broken("time-out".to_owned()),
+            Event::Deadline => {}
+        }
+        if stop.load(Ordering::Relaxed) {
+            break Ending::Exit(0);
+        }
+    };
+    drop(guest);
+    drop(raw);
+    if ending != Ending::Exit(0) {
+        for line in vm::tail(&console) {
+            eprintln!("{line}");
+        }
+    }
+    Ok(vm::report(&ending))
+}
+
+/// Rows and columns of this terminal.
+fn window_size() -> Option<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
+}
+
+/// Copies what is typed to the guest, on a thread of its own, which ends with the program.
+fn copy_input(mut to: UnixStream, stop: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0u8; 1024];
+        let mut stdin = std::io::stdin();
+        while let Ok(n) = stdin.read(&mut buffer) {
+            let typed = &buffer[..n];
+            if n == 0 || typed.contains(&ESCAPE) {
+                stop.store(true, Ordering::Relaxed);
+                return;
+            }
+            // The stream does not block; what is typed is little, and waits.
+            let mut rest = typed;
+            while !rest.is_empty() {
+                match to.write(rest) {
+                    Ok(written) => rest = &rest[written..],
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                    Err(_) => return,
+                }
+            }
+        }
+    });
+}
+
+/// Tells the guest when the window's size changes.
+fn follow_size(mut control: UnixStream) -> Result<()> {
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGWINCH]).context("cannot watch the window's size")?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if let Some((rows, columns)) = window_size() {
+                let _ = control.write_all(format!("{rows} {columns}\n").as_bytes());
+            }
+        }
+    });
+    Ok(())
+}
