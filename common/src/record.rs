@@ -166,7 +166,7 @@ pub struct Rings {
     pub in_size: u32,
     /// Pages of both rings with their headers; zero means unknown.
     pub pages: u32,
-    /// Bytes that lay unread in the in ring when the host took the channel away. Writer: rescind.
+    /// Payload bytes that lay unread when the host took the channel away; `u32::MAX`: not known. Writer: rescind.
     pub unread_at_rescind: u32,
 }
 
@@ -200,8 +200,9 @@ pub struct Phases {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 pub struct ConnRecord {
-    /// Even: the slot is stable; odd: a connection is being set up in it. Grows with each connection: a reader that finds another
-    /// number after its copy than before has read two connections.
+    /// Even: the slot is stable; odd: a connection is being set up in it. Grows by two when a connection
+    /// takes the slot and by two when it leaves it: a reader that finds another number after its copy than before has read two
+    /// connections.
     pub seq: u64,
     /// The socket (kernel address); identifies the connection together with `opened_ns`.
     pub sk: u64,

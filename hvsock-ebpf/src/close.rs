@@ -3,7 +3,7 @@
 use hvsock_common::{ConnRecord, CpuCounters, Direction, EventKind, Latency, Outcome, State, UNKNOWN, flag};
 
 use crate::{
-    account, atomic,
+    account, atomic, log,
     maps::{self, CONNECTING, at},
     open, read, ring, slot,
 };
@@ -45,15 +45,8 @@ pub(crate) fn rescind(chan: u64) -> Outcome {
         (*slot).flags = flags | flag::RESCINDED;
         let rings = (*slot).rings;
         if rings.in_header != 0 {
-            let rest = read::field::<u64>((*slot).sk, at!(vsk_trans))
-                .and_then(|hvs| {
-                    let desc = read::field::<u64>(hvs, at!(hvs_recv_desc))?;
-                    let len = read::field::<u32>(hvs, at!(hvs_recv_len))?;
-                    Some(if desc == 0 { 0 } else { len })
-                })
-                .unwrap_or(0);
             (*slot).rings.unread_at_rescind =
-                ring::unread(rings.in_header, chan, rings.in_size).unwrap_or(0).saturating_add(rest);
+                unread((*slot).sk, chan, rings.in_header, rings.in_size).unwrap_or(u32::MAX);
         }
         if flags & flag::RELEASED == 0 {
             (*slot).flags |= flag::HOST_FIRST;
@@ -65,6 +58,16 @@ pub(crate) fn rescind(chan: u64) -> Outcome {
         }
     }
     Outcome::Recorded
+}
+
+/// Payload bytes the guest has not read. A packet it has begun to read stays in front of its read index until it has read all of it, so
+/// what was read of it already comes off.
+#[inline(always)]
+fn unread(sk: u64, chan: u64, header: u64, size: u32) -> Option<u32> {
+    let hvs: u64 = read::field(sk, at!(vsk_trans))?;
+    let held: u64 = read::field(hvs, at!(hvs_recv_desc))?;
+    let consumed: u32 = if held == 0 { 0 } else { read::field(hvs, at!(hvs_recv_off))? };
+    Some(ring::unread_payload(header, chan, size)?.wrapping_sub(consumed))
 }
 
 /// `hvs_close_timeout(work)`: the host did not take the channel away within 8 s of the guest's close.
@@ -149,5 +152,8 @@ pub(crate) fn retire(slot: *mut ConnRecord, now: u64, cpu: Option<*mut CpuCounte
         (*slot).state = State::Free as u32;
         (&raw mut (*slot).seq).write_volatile(seq + 2);
     }
+    // SAFETY: a map value.
+    let (relid, flags) = unsafe { ((*slot).relid, (*slot).flags) };
+    log::freed(relid, flags);
     slot::send_event(EventKind::Closed, 0, 0, 0, slot)
 }

@@ -25,6 +25,7 @@ mod close;
 mod connect;
 #[expect(clippy::needless_pass_by_value, reason = "the entry macros hand contexts over by value")]
 mod entries;
+mod log;
 mod maps;
 mod open;
 mod read;

@@ -10,7 +10,7 @@ use hvsock_common::{
 };
 
 use crate::{
-    account, atomic,
+    account, atomic, log,
     maps::{self, CONNECTING, OFFERED, OPENING, PORTS, at},
     read, slot,
 };
@@ -324,6 +324,7 @@ fn finish(opening: &Opening, now: u64) -> Outcome {
     account::latency(Latency::RingAlloc, alloc);
     account::latency(Latency::HostOpen, host);
     account::latency(Latency::OtherOpen, other);
+    log::opened(opening.relid, opening.local_port, total);
     // SAFETY: a map value.
     let pid = unsafe { (*slot).pid };
     slot::send_event(EventKind::Opened, OpenResult::Ok as u32, 0, pid, slot)
@@ -343,6 +344,7 @@ fn fail(opening: &mut Opening, result: OpenResult) -> Outcome {
     } else {
         None
     };
+    log::open_failed(opening.relid, opening.local_port, result as u32);
     let Some(slot) = slot else { return Outcome::MapFull };
     let error = match result {
         OpenResult::Transport => opening.transport_ret,
@@ -351,7 +353,11 @@ fn fail(opening: &mut Opening, result: OpenResult) -> Outcome {
     };
     let outcome = slot::send_event(EventKind::OpenFailed, result as u32, error, 0, slot);
     // SAFETY: a map value; nobody else knows this connection.
-    unsafe { (*slot).state = State::Free as u32 };
+    unsafe {
+        (*slot).state = State::Free as u32;
+        let seq = (*slot).seq;
+        (&raw mut (*slot).seq).write_volatile(seq + 2);
+    }
     outcome
 }
 

@@ -27,6 +27,52 @@ pub(crate) fn unread(header: u64, chan: u64, size: u32) -> Option<u32> {
     distance(write, read, size)
 }
 
+/// A packet's descriptor (`struct vmpacket_descriptor`) and the pipe header behind it (`struct vmpipe_proto_header`).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PacketHead {
+    kind: u16,
+    offset8: u16,
+    len8: u16,
+    flags: u16,
+    transaction: u64,
+    pipe_kind: u32,
+    data_size: u32,
+}
+
+/// Packets that [`unread_payload`] looks at; more than a ring of the default size can hold.
+const MOST_PACKETS: u32 = 640;
+
+/// Payload bytes in the packets that the guest has not begun to read. `None` when the indices or a packet cannot be true, or there are more
+/// packets than we look at. The ring's data is mapped twice in a row, so a packet that wraps is read in one piece.
+#[inline(always)]
+pub(crate) fn unread_payload(header: u64, chan: u64, size: u32) -> Option<u32> {
+    const PAGE: u64 = 4096;
+    const TRAILER: u32 = 8;
+    let mut left = unread(header, chan, size)?;
+    let mut at: u32 = read::field(chan, at!(chan_in_priv_read))?;
+    let mut payload = 0u32;
+    let mut packets = 0;
+    while packets < MOST_PACKETS {
+        if left == 0 {
+            return Some(payload);
+        }
+        let head: PacketHead = read::field(header + PAGE + at as u64, 0)?;
+        let length = ((head.len8 as u32) << 3) + TRAILER;
+        if length > left || length < TRAILER + size_of::<PacketHead>() as u32 || head.data_size > length {
+            return None;
+        }
+        payload += head.data_size;
+        left -= length;
+        at += length;
+        if at >= size {
+            at -= size;
+        }
+        packets += 1;
+    }
+    None
+}
+
 #[inline(always)]
 fn distance(write: u32, read: u32, size: u32) -> Option<u32> {
     if write >= size || read >= size {

@@ -53,6 +53,8 @@ impl LiveArgs {
 pub(super) enum Command {
     /// Print Snapshots as JSON, one object a line
     Json(JsonArgs),
+    /// Print one line per connection opened, refused, accepted or closed
+    Events(EventsArgs),
 }
 
 /// Options of `json`.
@@ -70,6 +72,17 @@ pub(super) struct JsonArgs {
     /// Print for people: indented, many lines per Snapshot
     #[arg(long)]
     pub(super) pretty: bool,
+}
+
+/// Options of `events`.
+#[derive(Args, Debug)]
+pub(super) struct EventsArgs {
+    /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Stop after this many events
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

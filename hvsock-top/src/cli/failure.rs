@@ -27,6 +27,14 @@ impl Failure {
         Self { what: what.into(), remedy: remedy.into(), code: Self::BAD_NEWS }
     }
 
+    /// Writing to stdout failed; not for a closed pipe, which is no failure.
+    pub(crate) fn output(error: &std::io::Error) -> Self {
+        Self::new(
+            format!("writing to stdout failed: {error}"),
+            "check that there is room where the output goes; all lines before this one are whole",
+        )
+    }
+
     /// Says it on stderr.
     pub(crate) fn report(&self) -> ExitCode {
         // Nothing more can be done when stderr is closed too.

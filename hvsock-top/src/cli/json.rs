@@ -14,9 +14,7 @@ use crate::{
 };
 
 pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
-    let stop = Stop::listen().map_err(|e| {
-        Failure::new(format!("cannot listen for signals: {e}"), "check the limit on processes (ulimit -u)")
-    })?;
+    let stop = Stop::listen()?;
     let mut source = Live::attach(&live.options())?;
     let mut log = KernelLog::begin(&mut source, live.verbose);
     let count = if args.once { Some(1) } else { args.count };
@@ -29,12 +27,7 @@ pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
             Ok(()) => {}
             // Whoever read us has had enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => {
-                return Err(Failure::new(
-                    format!("writing to stdout failed: {error}"),
-                    "check that there is room where the output goes; all lines before this one are whole",
-                ));
-            }
+            Err(error) => return Err(Failure::output(&error)),
         }
         done += 1;
         if Some(done) == count || !stop.sleep_until(ticks.next()) {

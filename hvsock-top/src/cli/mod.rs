@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Exit codes and error texts are decided here.
 
 mod args;
+mod events;
 mod failure;
 mod json;
 mod log;
@@ -22,6 +23,7 @@ pub fn run() -> ExitCode {
     };
     let result = match &cli.command {
         Command::Json(args) => json::run(args, &cli.live),
+        Command::Events(args) => events::run(args, &cli.live),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

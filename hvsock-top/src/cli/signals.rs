@@ -11,6 +11,8 @@ use signal_hook::{
     iterator::Signals,
 };
 
+use super::Failure;
+
 /// Listens for SIGINT, SIGTERM and SIGHUP from its creation on, so that output always ends with a whole line.
 pub(super) struct Stop {
     signals: Receiver<i32>,
@@ -18,7 +20,16 @@ pub(super) struct Stop {
 
 impl Stop {
     /// Begins to listen.
-    pub(super) fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> Result<Self, Failure> {
+        Self::begin().map_err(|e| {
+            Failure::new(
+                format!("cannot listen for signals: {e}"),
+                "check the limit on processes (ulimit -u)",
+            )
+        })
+    }
+
+    fn begin() -> std::io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let (sender, receiver) = channel();
         thread::Builder::new().name("signals".into()).spawn(move || {

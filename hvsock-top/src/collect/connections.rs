@@ -22,7 +22,7 @@ impl Sight {
 }
 
 /// A time or duration that may not have been measured.
-fn known(ns: u64) -> Option<u64> {
+pub(super) fn known(ns: u64) -> Option<u64> {
     (ns != UNKNOWN).then_some(ns)
 }
 
@@ -32,13 +32,9 @@ pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight) -> Co
     let since = known(record.opened_ns);
     let (pid, comm) = owner(record);
     Connection {
-        id: format!("{}-{}", record.relid, record.seq / 2),
+        id: id(record),
         relid: record.relid,
-        direction: if record.direction == hvsock_common::Direction::FromHost as u32 {
-            Direction::FromHost
-        } else {
-            Direction::ToHost
-        },
+        direction: direction(record.direction),
         local_port: record.local_port,
         remote_port: record.remote_port,
         service_guid: guid::text(&record.service),
@@ -59,6 +55,16 @@ pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight) -> Co
     }
 }
 
+/// Never used twice while the tool runs: the slot, and how many connections it has had. The sequence number grows by two when a
+/// connection takes the slot and by two when it leaves, so it is told the same from a live record and from the last one.
+pub(super) fn id(record: &ConnRecord) -> String {
+    format!("{}-{}", record.relid, (record.seq + 2) / 4)
+}
+
+pub(super) fn direction(number: u32) -> Direction {
+    if number == hvsock_common::Direction::FromHost as u32 { Direction::FromHost } else { Direction::ToHost }
+}
+
 fn state(number: u32) -> State {
     match Stage::from_u32(number) {
         Some(Stage::Opening) => State::Opening,
@@ -70,7 +76,7 @@ fn state(number: u32) -> State {
 }
 
 /// The process that connected or accepted, as far as it is known.
-fn owner(record: &ConnRecord) -> (Option<u32>, Option<String>) {
+pub(super) fn owner(record: &ConnRecord) -> (Option<u32>, Option<String>) {
     if record.pid == 0 {
         return (None, None);
     }
@@ -150,11 +156,16 @@ fn rings(record: &ConnRecord, sight: Sight) -> Rings {
                 .map(|max| max.max(in_now.unwrap_or(0))),
             occupancy: sight.if_seen(Hook::Callback, record.callbacks.occupancy.to_vec()),
             invalid: sight.if_seen(Hook::Callback, record.callbacks.invalid),
-            unread_bytes: (record.flags & flag::RESCINDED != 0).then_some(record.rings.unread_at_rescind),
+            unread_bytes: unread(record),
         },
         memory_bytes: order.map(|order| 4096 << order),
         alloc_order: order,
     }
+}
+
+/// Payload that the host's rescind found unread; `None` before that, and where it could not be told.
+pub(super) fn unread(record: &ConnRecord) -> Option<u32> {
+    level(record.rings.unread_at_rescind).filter(|_| record.flags & flag::RESCINDED != 0)
 }
 
 fn latency(record: &ConnRecord) -> ConnectionLatency {

@@ -11,6 +11,7 @@ use super::{
     clock::{Moment, monotonic_ns},
     connections::{Sight, describe},
     counters::{self, Sums},
+    events::SENDERS,
     guid,
     slots::{self, Pass},
 };
@@ -90,6 +91,12 @@ impl Live {
             before = after;
         }
         unreachable!("the loop ends by returning")
+    }
+
+    /// Lifecycle events that found no room since the probes were attached.
+    pub(super) fn events_lost(&self) -> u64 {
+        let sums = counters::sum(&self.cpus);
+        SENDERS.iter().map(|hook| sums.accounting[*hook as usize].ring_full).sum()
     }
 
     fn ports(&self) -> Result<Vec<(PortKey, PortRecord)>> {

@@ -5,10 +5,12 @@
 mod clock;
 mod connections;
 mod counters;
+mod events;
 mod guid;
 mod live;
 mod slots;
 
+pub use events::Events;
 pub use live::{Live, LiveOptions};
 
 use crate::model::Snapshot;

@@ -76,7 +76,7 @@ pub const EVENTS: &[Event] = &[
             "chan_relid",
             "vsk_trans",
             "hvs_recv_desc",
-            "hvs_recv_len",
+            "hvs_recv_off",
             "ring_write_index",
             "chan_in_priv_read",
         ],

@@ -167,7 +167,7 @@ pub struct InRing {
     pub occupancy: Option<Vec<u32>>,
     /// Looks that found indices out of range.
     pub invalid: Option<u32>,
-    /// Bytes that lay unread when the host took the channel away.
+    /// Payload bytes that lay unread when the host took the channel away.
     pub unread_bytes: Option<u32>,
 }
 

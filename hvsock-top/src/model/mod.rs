@@ -3,6 +3,7 @@
 //! JSON names are stable. Durations end in `_ns`, sizes in `_bytes`. What was not measured is `None` (JSON `null`), never zero.
 
 mod connection;
+mod event;
 mod histogram;
 mod probes;
 mod snapshot;
@@ -10,6 +11,7 @@ mod snapshot;
 pub use connection::{
     Callbacks, Connection, ConnectionLatency, Direction, InRing, OutRing, Received, Rings, Sent, State,
 };
+pub use event::{EventKind, LifecycleEvent};
 pub use histogram::Histogram;
 pub use probes::{Accounting, Backend, Hook, Probe, ProbeState};
 pub use snapshot::{

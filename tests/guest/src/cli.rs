@@ -107,6 +107,9 @@ enum Command {
 
 /// Runs the generator.
 pub(crate) fn main() -> ExitCode {
+    // SAFETY: no pointers, and no other thread yet. Whoever reads our output may have had enough; sockets do not
+    // raise this signal (std sends with MSG_NOSIGNAL).
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

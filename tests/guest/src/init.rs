@@ -189,19 +189,33 @@ fn spawn(words: &[OsString], interactive: bool, channel: &File) -> Result<u32> {
         if std::env::var_os("TERM").is_none_or(|t| t == "linux") {
             command.env("TERM", "xterm-256color");
         }
+        // The terminal's session stays with init: when the leader of a session ends, the kernel throws away what the
+        // terminal has not yet sent. The command gets the foreground; init, in the background, may still drain it.
+        // SAFETY: no pointers; the handler is a constant.
+        unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
+        rustix::process::setsid().ok();
+        rustix::process::ioctl_tiocsctty(channel)
+            .context("ttyS1 does not become the controlling terminal")?;
+        command.process_group(0);
         // SAFETY: only system calls between fork and exec, which is what is allowed there.
-        unsafe {
-            command.pre_exec(|| {
-                rustix::process::setsid()?;
-                rustix::process::ioctl_tiocsctty(std::io::stdin())?;
-                Ok(())
-            });
-        }
+        unsafe { command.pre_exec(take_foreground) };
     } else {
         command.stdin(Stdio::null());
     }
     let child = command.spawn();
     child.map(|c| c.id()).with_context(|| format!("cannot run {}", program.to_string_lossy()))
+}
+
+/// In the command before it starts: makes its process group the one that reads the terminal and gets its signals.
+fn take_foreground() -> std::io::Result<()> {
+    // SAFETY: no pointers; the handler is a constant. Until here SIGTTOU is ignored, as in init: it would stop a
+    // background process that does this.
+    let result = unsafe {
+        let result = libc::tcsetpgrp(libc::STDIN_FILENO, libc::getpid());
+        libc::signal(libc::SIGTTOU, libc::SIG_DFL);
+        result
+    };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 /// Waits for the command, and buries every orphan on the way.

@@ -41,10 +41,11 @@ pub(crate) struct Bed {
 impl Bed {
     /// Looks at the bed and makes the ledger empty.
     pub(crate) fn prepare(scenario: &Scenario) -> Result<Self> {
-        let marker = format!("scenario {} begins at {:?}", scenario.name, Instant::now());
+        let marker = format!("scenario {} begins", scenario.name);
         let mut kmsg =
             fs::OpenOptions::new().write(true).open("/dev/kmsg").context("cannot open /dev/kmsg")?;
-        writeln!(kmsg, "<6>{marker}").context("cannot write to the kernel log")?;
+        // In one call: each is a record of its own.
+        kmsg.write_all(format!("<6>{marker}\n").as_bytes()).context("cannot write to the kernel log")?;
         let simulated = !scenario.nomod;
         if simulated {
             let live = ledger()?.host.live;

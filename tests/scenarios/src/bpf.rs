@@ -22,9 +22,8 @@ pub(crate) fn programs() -> Result<BTreeSet<u32>> {
     let mut attr = NextId { start: 0, next: 0, open_flags: 0 };
     loop {
         // SAFETY: the pointer and the size are those of an initialised value that outlives the call.
-        let result = unsafe {
-            libc::syscall(libc::SYS_bpf, PROG_GET_NEXT_ID, &raw mut attr, std::mem::size_of::<NextId>())
-        };
+        let result =
+            unsafe { libc::syscall(libc::SYS_bpf, PROG_GET_NEXT_ID, &raw mut attr, size_of::<NextId>()) };
         if result != 0 {
             let error = io::Error::last_os_error();
             return if error.raw_os_error() == Some(libc::ENOENT) {

@@ -111,7 +111,9 @@ pub(crate) fn totals(snapshot: &Snapshot, ledger: &Ledger) -> Result<()> {
 /// One number.
 pub(crate) fn expect(snapshot: &Snapshot, path: &str, expected: u64) -> Result<()> {
     let got = snapshot.number(path)?;
-    ensure!(got == expected, "{path}: expected {expected}, got {got}");
+    let around = path.rsplit_once('/').and_then(|(object, _)| snapshot.at(object));
+    let around = around.map_or_else(String::new, |object| format!(" in {object}"));
+    ensure!(got == expected, "{path}: expected {expected}, got {got}{around}");
     Ok(())
 }
 
