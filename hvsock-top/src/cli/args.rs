@@ -13,11 +13,11 @@ const LONGEST: Duration = Duration::from_hours(24);
 
 /// Shows what Hyper-V sockets are doing on this Linux guest, and what is wrong with them.
 #[derive(Debug, Parser)]
-#[command(name = "hvsock-top", version, arg_required_else_help = true, propagate_version = true)]
+#[command(name = "hvsock-top", version, propagate_version = true)]
 pub struct Cli {
-    /// What to do.
+    /// What to do; nothing: show a table on the terminal.
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Option<Command>,
     /// Options of all commands that look at the live kernel.
     #[command(flatten)]
     pub(super) live: LiveArgs,

@@ -35,6 +35,15 @@ impl Failure {
         )
     }
 
+    /// The table was asked for where it cannot be shown.
+    pub(crate) fn no_terminal() -> Self {
+        Self {
+            what: "stdout is not a terminal, so there is nowhere to show a table".to_owned(),
+            remedy: "use `hvsock-top json` or `hvsock-top events` for a file or a pipe".to_owned(),
+            code: Self::USAGE,
+        }
+    }
+
     /// Says it on stderr.
     pub(crate) fn report(&self) -> ExitCode {
         // Nothing more can be done when stderr is closed too.

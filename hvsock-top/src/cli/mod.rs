@@ -6,6 +6,7 @@ mod failure;
 mod json;
 mod log;
 mod signals;
+mod table;
 
 use std::process::ExitCode;
 
@@ -22,8 +23,9 @@ pub fn run() -> ExitCode {
         Err(error) => return failure::usage(&error),
     };
     let result = match &cli.command {
-        Command::Json(args) => json::run(args, &cli.live),
-        Command::Events(args) => events::run(args, &cli.live),
+        None => table::run(&cli.live),
+        Some(Command::Json(args)) => json::run(args, &cli.live),
+        Some(Command::Events(args)) => events::run(args, &cli.live),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
