@@ -73,7 +73,7 @@ records! {
     Rings { out_header, in_header, out_size, in_size, pages, unread_at_rescind }
     Phases { connect_ns, offer_to_probe_ns, lookup_ns, ring_alloc_ns, host_open_ns, other_open_ns, accept_wait_ns, first_byte_ns, close_ns }
     Send { bytes, packets, calls, short_writes, eagain, failed_writes, stalls, stall_ns, stalled_since, used, max_used, invalid,
-        last_error, occupancy, pad }
+        last_error, occupancy, tight }
     Receive { bytes, packets, calls, waits, wait_ns, waiting_since, errors, last_error }
     Callbacks { count, run_ns, begin_ns, interrupt_ns, used, max_used, invalid, pad, occupancy, pad2 }
     Histogram { count, sum, not_min, max, buckets }

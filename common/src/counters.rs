@@ -154,7 +154,7 @@ pub struct CpuCounters {
     pub accepted: u64,
     /// Children freed without ever having been accepted. Writer: [`Hook::Freed`].
     pub never_accepted: u64,
-    /// `listen` and `bind` refused with EPERM or EACCES. Writer: [`Hook::Bind`].
+    /// Binds refused with EPERM or EACCES. Writer: [`Hook::Bind`].
     pub bind_not_permitted: u64,
     /// Host messages of type 23 (connection refused). Writer: [`Hook::HostMessage`].
     pub host_refusals: u64,

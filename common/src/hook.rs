@@ -75,16 +75,12 @@ hooks! {
     RecvEnd = "recv_end",
     /// A guest connect gave up (`vsock_connect_timeout`).
     ConnectTimeout = "connect_timeout",
-    /// A listener is asked for (`vsock_listen`).
-    Listen = "listen",
-    /// A name is bound (`vsock_bind`).
+    /// A port is bound, or refused (`vsock_bind`).
     Bind = "bind",
     /// A host message that only newer guests know (`vmbus_on_msg_dpc`, msgtype 23).
     HostMessage = "host_message",
     /// A GPADL teardown returned (`vmbus_teardown_gpadl`).
     Teardown = "teardown",
-    /// A socket is asked for (`socket(2)` on AF_HYPERV).
-    Socket = "socket",
 }
 
 impl Hook {

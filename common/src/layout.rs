@@ -95,6 +95,8 @@ layout! {
     addr_port,
     /// Where `relid` is in the record of `hyperv:vmbus_chan_sched`
     tp_chan_sched_relid,
+    /// Where `msgtype` is in the record of `hyperv:vmbus_on_msg_dpc`
+    tp_msg_type,
     /// The state number of a listening socket (`TCP_LISTEN`, or `VSOCK_SS_LISTEN` before 4.15)
     state_listen,
     /// The state number of a connecting socket (`TCP_SYN_SENT`, or `SS_CONNECTING` before 4.15)

@@ -45,6 +45,10 @@ pub const REFRESH_CHUNK: u32 = 128;
 /// (`hvs_channel_writable_bytes`, net/vmw_vsock/hyperv_transport.c: the FIN packet and one header stay reserved).
 pub const RING_RESERVE: u32 = 72;
 
+/// Bytes that the AF_HYPERV patch of 2016 left unused in an out ring: it wrote only with more than a packet of one page available
+/// (`HVSOCK_PKT_LEN(PAGE_SIZE)`, 4096 + 32).
+pub const RING_RESERVE_2016: u32 = 4128;
+
 /// Bytes of a packet that are not payload: descriptor and pipe header in front, the trailer behind.
 pub const PACKET_OVERHEAD: u32 = 32;
 
@@ -161,10 +165,12 @@ pub mod pair {
     pub const ACCEPT: usize = 5;
     /// [`crate::Hook::ConnectEnd`]
     pub const CONNECT: usize = 6;
-    /// [`crate::Hook::Bind`] and [`crate::Hook::Listen`]
+    /// [`crate::Hook::Bind`]
     pub const BIND: usize = 7;
+    /// [`crate::Hook::Teardown`]
+    pub const TEARDOWN: usize = 8;
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
 }
 
 /// Bits of [`Opening::seen`].

@@ -97,8 +97,8 @@ pub struct Send {
     pub last_error: u32,
     /// How full the ring was after each write, by [`occupancy_step`].
     pub occupancy: [u32; OCCUPANCY_STEPS],
-    /// Unused.
-    pub pad: u32,
+    /// Writes after which no more than [`crate::RING_RESERVE_2016`] bytes were available.
+    pub tight: u32,
 }
 
 /// What the guest received. Writer: the thread that holds the socket's lock.

@@ -16,7 +16,7 @@ use hvsock_common::{CALL_ROWS, Call, Hook, Outcome, pair};
 use crate::{
     accept, account, callback, close, connect,
     maps::{CALLS, at},
-    open, receive, refresh, send,
+    open, receive, refresh, send, vmbus,
 };
 
 /// The value the traced function returned.
@@ -219,6 +219,24 @@ at_entry!(Release, kp_release, fe_release, |vsk| close::release(vsk));
 at_entry!(Rescind, kp_rescind, fe_rescind, |chan| close::rescind(chan));
 at_entry!(CloseTimeout, kp_close_timeout, fe_close_timeout, |work| close::timeout(work));
 at_entry!(Freed, kp_freed, fe_freed, |vsk| close::freed(vsk));
+
+at_return!(Bind, pair::BIND, (0, 1), kp_bind, kr_bind, fx_bind, |_sock, _addr, ret| vmbus::bind(ret));
+at_return!(Teardown, pair::TEARDOWN, (0, 1), kp_teardown, kr_teardown, fx_teardown, |chan, _gpadl, ret| {
+    vmbus::teardown(chan, ret)
+});
+
+/// `hyperv:vmbus_on_msg_dpc`: the loader says where the message's type is in the tracepoint's record.
+#[tracepoint]
+fn tp_host_message(ctx: TracePointContext) -> u32 {
+    // SAFETY: the helper checks the address.
+    let kind = unsafe { ctx.read_at::<u32>(at!(tp_msg_type) as usize) };
+    let outcome = match kind {
+        Ok(kind) => vmbus::host_message(kind),
+        Err(_) => Outcome::Faulted,
+    };
+    account::decided(Hook::HostMessage, outcome);
+    0
+}
 
 /// `hyperv:vmbus_chan_sched`: the loader says where the relid is in the tracepoint's record.
 #[tracepoint]

@@ -34,6 +34,7 @@ mod refresh;
 mod ring;
 mod send;
 mod slot;
+mod vmbus;
 
 #[cfg(target_arch = "bpf")]
 #[panic_handler]

@@ -47,7 +47,7 @@ pub(crate) static CPUS: Array<CpuCounters> = Array::with_max_entries(1, BPF_F_MM
 
 /// When each relid's offer arrived, or zero.
 #[map]
-pub(crate) static OFFERED: Array<u64> = Array::with_max_entries(MAX_RELIDS as u32, 0);
+pub(crate) static OFFERED: Array<u64> = Array::with_max_entries(MAX_RELIDS as u32, BPF_F_MMAPABLE);
 
 /// Calls between entry and return, by thread id; only used where returns cannot see arguments (kprobes).
 #[map]

@@ -20,7 +20,7 @@ const EAGAIN: i32 = -11;
 const ENODEV: i32 = -19;
 
 /// VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER (include/linux/hyperv.h): the offer is an hv_sock connection.
-const TLNPI_PROVIDER_OFFER: u16 = 0x2000;
+pub(crate) const TLNPI_PROVIDER_OFFER: u16 = 0x2000;
 
 #[inline(always)]
 fn thread() -> u32 {

@@ -1,6 +1,8 @@
 //! The send path: a call of send, its waits for room, the payload it hands over, and each packet's ring write.
 
-use hvsock_common::{ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE, UNKNOWN};
+use hvsock_common::{
+    ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE, RING_RESERVE_2016, UNKNOWN,
+};
 
 use crate::{account, maps::at, read, ring, slot};
 
@@ -53,6 +55,9 @@ unsafe fn look(slot: *mut ConnRecord) {
                     (*tx).max_used = used;
                 }
                 ring::count_step(&raw mut (*tx).occupancy, used, rings.out_size, RING_RESERVE);
+                if used + RING_RESERVE_2016 >= rings.out_size {
+                    (*tx).tight += 1;
+                }
             }
             None => (*tx).invalid += 1,
         }

@@ -61,7 +61,7 @@ static FRESH: ConnRecord = ConnRecord {
         invalid: 0,
         last_error: 0,
         occupancy: [0; OCCUPANCY_STEPS],
-        pad: 0,
+        tight: 0,
     },
     rx: Receive {
         bytes: 0,

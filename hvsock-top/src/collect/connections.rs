@@ -146,6 +146,7 @@ fn rings(record: &ConnRecord, sight: Sight) -> Rings {
                 .map(|max| max.max(out_now.unwrap_or(0))),
             reserved_bytes: RING_RESERVE,
             occupancy: sight.if_seen(Hook::RingWrite, record.tx.occupancy.to_vec()),
+            full_by_2016_rule: sight.if_seen(Hook::RingWrite, record.tx.tight),
             invalid: sight.if_seen(Hook::RingWrite, record.tx.invalid),
         },
         incoming: InRing {

@@ -24,6 +24,12 @@ pub(super) struct Sums {
     pub closed: ClosedTotals,
     /// Children never accepted.
     pub never_accepted: u64,
+    /// Binds refused with EPERM or EACCES.
+    pub bind_not_permitted: u64,
+    /// Messages of the host's that refuse a connect.
+    pub host_refusals: u64,
+    /// GPADL teardowns that failed.
+    pub teardown_failures: u64,
     latency: Vec<Histogram>,
 }
 
@@ -43,6 +49,9 @@ pub(super) fn sum(cpus: &Mapped<CpuCounters>) -> Sums {
         closes: Closes::default(),
         closed: ClosedTotals::default(),
         never_accepted: 0,
+        bind_not_permitted: 0,
+        host_refusals: 0,
+        teardown_failures: 0,
         latency: vec![bytemuck::Zeroable::zeroed(); Latency::COUNT],
     };
     for index in 0..cpus.len() {
@@ -57,6 +66,7 @@ pub(super) fn sum(cpus: &Mapped<CpuCounters>) -> Sums {
             *to += from;
         }
         add_fields!(sums, cpu, connects_ok, connects_late_timed_out, connects_abandoned, never_accepted);
+        add_fields!(sums, cpu, bind_not_permitted, host_refusals, teardown_failures);
         add_fields!(sums.closes, cpu.closes, graceful, timed_out, by_host, other);
         add_fields!(
             sums.closed,

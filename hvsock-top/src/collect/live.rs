@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{HashMap, Map, MapData};
-use hvsock_common::{ConnRecord, CpuCounters, Hook, MAX_RELIDS, PortKey, PortRecord};
+use hvsock_common::{
+    CONNECT_RESULTS, ConnRecord, CpuCounters, Hook, MAX_RELIDS, OPEN_RESULTS, PortKey, PortRecord,
+};
 
 use super::{
     Source,
     clock::{Moment, monotonic_ns},
-    connections::{Sight, describe},
+    connections::{Sight, describe, direction},
     counters::{self, Sums},
     events::SENDERS,
     guid,
     slots::{self, Pass},
+    vmbus,
 };
 use crate::{
     kernel::{self, Blind, How, HvSock, LoadOptions, Loaded, Mapped},
     model::{
-        Accounting, Backend, Closes, Family, Host, Listener, ListenerDrops, Module, Probe, ProbeState,
+        Accounting, Backend, Closes, Family, Host, Listener, ListenerDrops, Module, Port, Probe, ProbeState,
         SCHEMA, Snapshot, Totals,
     },
 };
@@ -34,6 +37,7 @@ pub struct Live {
     loaded: Loaded,
     slots: Mapped<ConnRecord>,
     cpus: Mapped<CpuCounters>,
+    offered: Mapped<u64>,
     began_ns: u64,
     last_ns: Option<u64>,
     torn: u64,
@@ -49,9 +53,9 @@ unsafe impl aya::Pod for Key {}
 /// Value of the port table, as aya wants it.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
-struct Port(PortRecord);
+struct PortValue(PortRecord);
 // SAFETY: plain numbers without padding.
-unsafe impl aya::Pod for Port {}
+unsafe impl aya::Pod for PortValue {}
 
 impl Live {
     /// Attaches to the running kernel.
@@ -64,7 +68,8 @@ impl Live {
         let failed = |e: std::io::Error| Blind::Load { reason: format!("mapping an array failed: {e}") };
         let slots = Mapped::new(map("SLOTS")?, MAX_RELIDS).map_err(failed)?;
         let cpus = Mapped::new(map("CPUS")?, loaded.facts.possible_cpus as usize).map_err(failed)?;
-        Ok(Self { slots, cpus, loaded, began_ns: monotonic_ns(), last_ns: None, torn: 0 })
+        let offered = Mapped::new(map("OFFERED")?, MAX_RELIDS).map_err(failed)?;
+        Ok(Self { offered, slots, cpus, loaded, began_ns: monotonic_ns(), last_ns: None, torn: 0 })
     }
 
     /// What became of each event.
@@ -101,10 +106,10 @@ impl Live {
 
     fn ports(&self) -> Result<Vec<(PortKey, PortRecord)>> {
         let map = self.loaded.ebpf.map("PORTS").ok_or_else(|| anyhow!("the object has no map PORTS"))?;
-        let map: HashMap<&MapData, Key, Port> = HashMap::try_from(map)?;
+        let map: HashMap<&MapData, Key, PortValue> = HashMap::try_from(map)?;
         let mut ports = Vec::new();
         for entry in &map {
-            let (Key(key), Port(record)) = entry.context("reading the port table failed")?;
+            let (Key(key), PortValue(record)) = entry.context("reading the port table failed")?;
             ports.push((key, record));
         }
         ports.sort_by_key(|(key, _)| (key.direction, key.port));
@@ -165,8 +170,9 @@ impl Source for Live {
             Sight(loaded.verdicts.iter().filter(|v| v.is_active()).fold(0, |bits, v| bits | v.hook.bit()));
         let connections: Vec<_> = pass.live.iter().map(|record| describe(record, &moment, sight)).collect();
         let interval_ns = self.last_ns.map(|last| moment.ns - last);
-        let listeners =
-            self.ports()?.iter().filter_map(|(key, record)| listener(*key, record, sees)).collect();
+        let ports = self.ports()?;
+        let waiting = sees(Hook::Offer).then(|| vmbus::waiting(&self.offered));
+        let listeners = ports.iter().filter_map(|(key, record)| listener(*key, record, sees)).collect();
         let snapshot = Snapshot {
             schema: SCHEMA,
             time: moment.wall(),
@@ -181,7 +187,12 @@ impl Source for Live {
                 by_host: (sees(Hook::Release) && sees(Hook::Rescind)).then_some(sums.closes.by_host),
                 other: (sees(Hook::Rescind) && sees(Hook::CloseTimeout)).then_some(sums.closes.other),
             },
-            totals: totals(&pass, &sums, &connections, sees),
+            totals: Totals {
+                offers_waiting: waiting.as_ref().map(|w| w.count),
+                oldest_offer_ns: waiting.and_then(|w| w.oldest_ns).map(|ns| moment.ns.saturating_sub(ns)),
+                ..totals(&pass, &sums, &connections, sees)
+            },
+            ports: ports.iter().map(port).collect(),
             connections,
             listeners,
             latency: sums.latency(sees),
@@ -220,10 +231,27 @@ fn totals(
         }),
         live_connections: Some(connections.len() as u64),
         closed_connections: Some(closed.connections),
-        relids_used: Some(connections.len() as u64),
+        relids_used: vmbus::channels(),
         relids_max: MAX_RELIDS as u64,
         ring_memory_bytes: connections.iter().map(|c| c.rings.memory_bytes).sum(),
         never_accepted: sees(Hook::Accept).then_some(sums.never_accepted),
+        offers_waiting: None,
+        oldest_offer_ns: None,
+        host_refusals: sees(Hook::HostMessage).then_some(sums.host_refusals),
+        teardown_failures: sees(Hook::Teardown).then_some(sums.teardown_failures),
+        binds_not_permitted: sees(Hook::Bind).then_some(sums.bind_not_permitted),
+    }
+}
+
+/// What happened at one port.
+fn port((key, record): &(PortKey, PortRecord)) -> Port {
+    let offers = OPEN_RESULTS.iter().map(|(result, name)| (*name, record.opens[*result as usize]));
+    let connects = CONNECT_RESULTS.iter().map(|(result, name)| (*name, record.connects[*result as usize]));
+    Port {
+        port: key.port,
+        direction: direction(key.direction),
+        offers: offers.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect(),
+        connects: connects.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect(),
     }
 }
 

@@ -9,6 +9,7 @@ mod events;
 mod guid;
 mod live;
 mod slots;
+mod vmbus;
 
 pub use events::Events;
 pub use live::{Live, LiveOptions};

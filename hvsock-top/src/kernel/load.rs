@@ -1,6 +1,6 @@
 //! Carrying out the plan: load the object, attach what this kernel allows, and say of every event what became of it.
 
-use std::{collections::BTreeMap, fs, io, os::fd::AsFd};
+use std::{collections::BTreeMap, io, os::fd::AsFd};
 
 use aya::{
     Ebpf, EbpfLoader, GlobalData,
@@ -14,6 +14,7 @@ use super::{
     Attach, Blind, EVENTS, Event, Facts, Fields, HvSock, Symbols, TypeInfo,
     fields::resolve,
     plan::wants,
+    tracepoints,
     trampoline::{Trampoline, Trampolines},
 };
 
@@ -96,11 +97,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Blind> {
     check_abi(OBJECT)?;
     let types = TypeInfo::from_kernel()?;
     let mut fields = resolve(&types);
-    fields.layout.tp_chan_sched_relid = tracepoint_field("hyperv", "vmbus_chan_sched", "relid")
-        .unwrap_or_else(|why| {
-            fields.missing.insert("tp_chan_sched_relid", why);
-            hvsock_common::MISSING
-        });
+    tracepoints::resolve(&mut fields);
     raise_memlock();
     let layout = fields.layout;
     let ebpf = create_maps(&layout, &facts, options)?;
@@ -137,26 +134,6 @@ fn check_abi(object: &[u8]) -> Result<(), Blind> {
         })
         .ok_or_else(|| load("the object carries no fingerprint".into()))?;
     if found == ABI { Ok(()) } else { Err(Blind::AbiMismatch { found, wanted: ABI }) }
-}
-
-/// Where a field is in a tracepoint's record.
-fn tracepoint_field(category: &str, name: &str, field: &str) -> Result<u32, String> {
-    let tail = format!("events/{category}/{name}/format");
-    let text = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
-        .iter()
-        .find_map(|root| fs::read_to_string(format!("{root}/{tail}")).ok())
-        .ok_or_else(|| format!("tracefs does not show {category}:{name}"))?;
-    parse_format(&text, field).ok_or_else(|| format!("{category}:{name} has no field {field}"))
-}
-
-fn parse_format(text: &str, field: &str) -> Option<u32> {
-    text.lines().find_map(|line| {
-        let (declaration, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;
-        if declaration.split_whitespace().last()? != field {
-            return None;
-        }
-        rest.trim().strip_prefix("offset:")?.split(';').next()?.parse().ok()
-    })
 }
 
 /// Kernels before 5.11 charge BPF memory to this limit; later ones ignore it, so a failure does not matter.
@@ -407,13 +384,5 @@ mod tests {
     #[test]
     fn the_object_in_the_tree_matches_this_binary() {
         check_abi(OBJECT).unwrap();
-    }
-
-    #[test]
-    fn tracepoint_formats_are_understood() {
-        let text = "name: vmbus_chan_sched\nformat:\n\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n\
-            \tfield:u32 relid;\toffset:8;\tsize:4;\tsigned:0;\n";
-        assert_eq!(parse_format(text, "relid"), Some(8));
-        assert_eq!(parse_format(text, "other"), None);
     }
 }

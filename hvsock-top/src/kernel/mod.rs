@@ -11,6 +11,7 @@ mod maps;
 mod plan;
 mod symbols;
 mod sys;
+mod tracepoints;
 mod trampoline;
 
 pub use btf::MODULES;

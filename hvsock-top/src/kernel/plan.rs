@@ -247,6 +247,30 @@ pub const EVENTS: &[Event] = &[
         required: false,
     },
     Event {
+        hook: Hook::Bind,
+        step: Step::Return,
+        candidates: &[at("vsock_bind")],
+        needs: &[],
+        required: false,
+    },
+    Event {
+        hook: Hook::Teardown,
+        step: Step::Return,
+        candidates: &[at("vmbus_teardown_gpadl")],
+        needs: &["chan_flags"],
+        required: false,
+    },
+    Event {
+        hook: Hook::HostMessage,
+        step: Step::Entry,
+        candidates: &[Candidate {
+            symbol: "vmbus_on_msg_dpc",
+            attach: Attach::Tracepoint { category: "hyperv" },
+        }],
+        needs: &["tp_msg_type"],
+        required: false,
+    },
+    Event {
         hook: Hook::ConnectTimeout,
         step: Step::Entry,
         candidates: &[at("vsock_connect_timeout")],

@@ -150,6 +150,8 @@ pub struct OutRing {
     pub reserved_bytes: u32,
     /// How full it was after each write: sixteenths, then "full".
     pub occupancy: Option<Vec<u32>>,
+    /// Writes after which the AF_HYPERV patch of 2016 would have called the ring full (4,128 bytes or less available).
+    pub full_by_2016_rule: Option<u32>,
     /// Looks that found indices out of range.
     pub invalid: Option<u32>,
 }

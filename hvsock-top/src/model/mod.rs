@@ -15,6 +15,6 @@ pub use event::{EventKind, LifecycleEvent};
 pub use histogram::Histogram;
 pub use probes::{Accounting, Backend, Hook, Probe, ProbeState};
 pub use snapshot::{
-    Closes, Family, Host, Listener, ListenerDrops, Module, Opens, OpensFromHost, OpensToHost, SCHEMA,
+    Closes, Family, Host, Listener, ListenerDrops, Module, Opens, OpensFromHost, OpensToHost, Port, SCHEMA,
     Snapshot, Totals,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Accounting, Connection, Histogram, Probe};
+use super::{Accounting, Connection, Direction, Histogram, Probe};
 
 /// Version of the Snapshot's schema; grows when a name changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub closes: Closes,
     /// The connections that are alive.
     pub connections: Vec<Connection>,
+    /// Ports with any traffic since the probes were attached, by direction and number.
+    pub ports: Vec<Port>,
     /// Listeners that were seen.
     pub listeners: Vec<Listener>,
     /// Histograms by name; absent when their probe is.
@@ -216,7 +218,7 @@ pub struct Totals {
     pub live_connections: Option<u64>,
     /// Connections gone.
     pub closed_connections: Option<u64>,
-    /// Relids in use by hv_sock connections.
+    /// Channels that exist, of all VMBus devices: each holds a relid. Refused offers hold theirs until the host takes them back.
     pub relids_used: Option<u64>,
     /// Relids there are.
     pub relids_max: u64,
@@ -224,4 +226,27 @@ pub struct Totals {
     pub ring_memory_bytes: Option<u64>,
     /// Children freed without having been accepted.
     pub never_accepted: Option<u64>,
+    /// Offers that no probe has begun to handle: they queue behind one worker.
+    pub offers_waiting: Option<u64>,
+    /// How long the oldest of them has waited; `None`: none waits.
+    pub oldest_offer_ns: Option<u64>,
+    /// Connects that the host refused (message type 23); it does not say which.
+    pub host_refusals: Option<u64>,
+    /// Ring teardowns that failed: the ring's memory is lost.
+    pub teardown_failures: Option<u64>,
+    /// Binds refused with EPERM or EACCES.
+    pub binds_not_permitted: Option<u64>,
+}
+
+/// What happened at one service's port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// The service's port: the guest's for `from_host`, the host's for `to_host`.
+    pub port: u32,
+    /// Who connects.
+    pub direction: Direction,
+    /// Offers by outcome, as in [`OpensFromHost`]; outcomes that have not happened are left out.
+    pub offers: BTreeMap<String, u64>,
+    /// Failed guest connects by outcome, as in [`OpensToHost`]; outcomes that have not happened are left out.
+    pub connects: BTreeMap<String, u64>,
 }

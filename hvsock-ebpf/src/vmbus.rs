@@ -1,0 +1,55 @@
+//! What goes wrong around connections: refusals by the host and by the kernel, teardowns that fail.
+
+use hvsock_common::Outcome;
+
+use crate::{
+    maps::{self, at},
+    open::TLNPI_PROVIDER_OFFER,
+    read,
+};
+
+const EPERM: i32 = -1;
+const EACCES: i32 = -13;
+
+/// CHANNELMSG_TL_CONNECT_RESULT (include/linux/hyperv.h): the host refuses a connect. Guests have no handler for it, so connect() waits
+/// until it times out. The message does not say which connect it is about.
+const TL_CONNECT_RESULT: u32 = 23;
+
+/// `vsock_bind(sock, addr, len)`, return. Whoever may not have a privileged port (below 1024) gets EACCES.
+#[inline(always)]
+pub(crate) fn bind(ret: i64) -> Outcome {
+    if !matches!(ret as i32, EPERM | EACCES) {
+        return Outcome::Filtered;
+    }
+    let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
+    // SAFETY: this hook is the field's only writer.
+    unsafe { (*cpu).bind_not_permitted += 1 };
+    Outcome::Recorded
+}
+
+/// `vmbus_teardown_gpadl(channel, gpadl)`, return: a ring that the host may still have stays allocated.
+#[inline(always)]
+pub(crate) fn teardown(chan: u64, ret: i64) -> Outcome {
+    let Some(flags) = read::field::<u16>(chan, at!(chan_flags)) else { return Outcome::Faulted };
+    if flags & TLNPI_PROVIDER_OFFER == 0 {
+        return Outcome::Filtered;
+    }
+    if ret as i32 != 0 {
+        let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
+        // SAFETY: this hook is the field's only writer.
+        unsafe { (*cpu).teardown_failures += 1 };
+    }
+    Outcome::Recorded
+}
+
+/// `hyperv:vmbus_on_msg_dpc`: a message of the host's.
+#[inline(always)]
+pub(crate) fn host_message(kind: u32) -> Outcome {
+    if kind != TL_CONNECT_RESULT {
+        return Outcome::Filtered;
+    }
+    let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
+    // SAFETY: this hook is the field's only writer.
+    unsafe { (*cpu).host_refusals += 1 };
+    Outcome::Recorded
+}
