@@ -2,7 +2,7 @@
 
 use crate::{
     Call, CallRow, Callbacks, Config, ConnRecord, Connecting, CpuCounters, Event, Histogram, Hook, Latency,
-    Layout, Opening, Phases, PortRecord, Receive, Rings, Send,
+    Layout, ListenerRecord, Opening, Phases, PortRecord, Receive, Rings, Send,
 };
 
 const fn mix(hash: u64, value: u64) -> u64 {
@@ -69,7 +69,7 @@ records! {
     Opening { begin_ns, offered_ns, chan, sk, child, lookup_ns, alloc_ns, open_ns, transport_ret, alloc_ret, open_ret, seen, relid,
         direction, local_port, remote_port, sk_state, ack_backlog, max_ack_backlog, slot_taken }
     ConnRecord { seq, sk, chan, state, flags, relid, direction, local_port, remote_port, pid, max_ack_backlog, comm, service, instance,
-        listener, begin_ns, opened_ns, queued_ns, released_ns, rescinded_ns, freed_ns, rings, phases, tx, rx, callbacks, now_out_used, now_in_used, reserved }
+        listener, begin_ns, opened_ns, queued_ns, released_ns, rescinded_ns, freed_ns, rings, phases, tx, rx, callbacks, now_out_used, now_in_used, fd, owner_pass, reserved }
     Rings { out_header, in_header, out_size, in_size, pages, unread_at_rescind }
     Phases { connect_ns, offer_to_probe_ns, lookup_ns, ring_alloc_ns, host_open_ns, other_open_ns, accept_wait_ns, first_byte_ns, close_ns }
     Send { bytes, packets, calls, short_writes, eagain, failed_writes, stalls, stall_ns, stalled_since, used, max_used, invalid,
@@ -79,6 +79,7 @@ records! {
     Histogram { count, sum, not_min, max, buckets }
     CpuCounters { accounting, opens, connects, connects_ok, connects_late_timed_out, connects_abandoned, ends_missed, closes, closed,
         callback_sk, accepted, never_accepted, bind_not_permitted, host_refusals, teardown_failures, latency, reserved }
+    ListenerRecord { port, backlog, max_backlog, peak_backlog, gone, pid, fd, pass, comm }
     PortRecord { opens, connects, accepted, never_accepted, max_ack_backlog, ack_backlog, peak_ack_backlog, pad, sk }
     Event { time_ns, kind, detail, error, pid, reserved, record }
 }

@@ -205,4 +205,29 @@ pub struct PortRecord {
     pub sk: u64,
 }
 
+/// A socket that listens, as the inventory found it; keyed by the socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct ListenerRecord {
+    /// The guest's port.
+    pub port: u32,
+    /// Connections that wait to be accepted, at the last look.
+    pub backlog: u32,
+    /// The limit given to `listen`.
+    pub max_backlog: u32,
+    /// The most that any look found.
+    pub peak_backlog: u32,
+    /// Non-zero: the last look found that it listens no more.
+    pub gone: u32,
+    /// Thread group that has it open; the first one of the last pass.
+    pub pid: u32,
+    /// Its file descriptor there.
+    pub fd: i32,
+    /// The pass of the inventory that found it last.
+    pub pass: u32,
+    /// The name of `pid`.
+    pub comm: [u8; 16],
+}
+
 const _: () = assert!(size_of::<CpuCounters>().is_multiple_of(64));

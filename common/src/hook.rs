@@ -81,6 +81,8 @@ hooks! {
     HostMessage = "host_message",
     /// A GPADL teardown returned (`vmbus_teardown_gpadl`).
     Teardown = "teardown",
+    /// An open file, looked at by the inventory of what was there before the probes (iterator `task_file`).
+    Inventory = "inventory",
 }
 
 impl Hook {

@@ -57,6 +57,8 @@ layout! {
     chan_ring_pages,
     /// `vmbus_channel.per_channel_state`
     chan_state,
+    /// `vmbus_channel.rescind`
+    chan_rescind,
     /// `hv_ring_buffer.write_index`; `read_index` follows at once
     ring_write_index,
     /// `hvsock.vsk`
@@ -81,6 +83,8 @@ layout! {
     vsk_connect_work,
     /// `vsock_sock.listener`
     vsk_listener,
+    /// `vsock_sock.accept_queue`: a listener's list of children, and a child's place in it
+    vsk_accept_queue,
     /// `sock.__sk_common.skc_state`
     sk_state,
     /// `sock.sk_ack_backlog`
@@ -89,8 +93,28 @@ layout! {
     sk_max_ack_backlog,
     /// `sock.sk_err`
     sk_err,
+    /// `sock.__sk_common.skc_family`
+    sk_family,
+    /// `sock.__sk_common.skc_flags`
+    sk_flags,
+    /// `sock.sk_socket`
+    sk_socket,
     /// `socket.sk`
     socket_sk,
+    /// `socket.file`
+    socket_file,
+    /// `file.f_inode`
+    file_inode,
+    /// `file.private_data`
+    file_private,
+    /// `inode.i_mode`
+    inode_mode,
+    /// `task_struct.tgid`
+    task_tgid,
+    /// `task_struct.comm`
+    task_comm,
+    /// `bpf_iter_meta.session_id`
+    iter_session,
     /// `sockaddr_vm.svm_port`
     addr_port,
     /// Where `relid` is in the record of `hyperv:vmbus_chan_sched`

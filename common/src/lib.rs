@@ -19,7 +19,9 @@ mod open;
 mod record;
 
 pub use abi::ABI;
-pub use counters::{Accounting, ClosedTotals, Closes, CpuCounters, Latency, MAX_PORTS, PortKey, PortRecord};
+pub use counters::{
+    Accounting, ClosedTotals, Closes, CpuCounters, Latency, ListenerRecord, MAX_PORTS, PortKey, PortRecord,
+};
 pub use event::{Event, EventKind};
 pub use hist::{BUCKETS, Histogram, SUB_BITS, bucket_bounds, bucket_of};
 pub use hook::{Hook, Outcome};

@@ -258,8 +258,12 @@ pub struct ConnRecord {
     pub now_out_used: u32,
     /// Bytes in the in ring that the guest has not consumed at the reader's last look, or `u32::MAX`.
     pub now_in_used: u32,
+    /// A file descriptor of the socket in the process `pid`, or -1: unknown. Writer: the inventory.
+    pub fd: i32,
+    /// Non-zero: nobody was seen connecting or accepting; `pid` is a process that had the socket open at this pass of the inventory.
+    pub owner_pass: u32,
     /// Keeps the size a multiple of the alignment without hidden padding.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 2],
 }
 
 const _: () = assert!(size_of::<ConnRecord>().is_multiple_of(64));

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
 use hvsock_common::{EventKind, Latency, Outcome, UNKNOWN, flag};
 
-use crate::{account, atomic, maps::at, open, read, slot};
+use crate::{account, atomic, inherit, maps::at, open, read, slot};
 
 /// `vsock_accept(sock, newsock, …)`, return.
 #[inline(always)]
@@ -12,12 +12,13 @@ pub(crate) fn end(newsock: u64, ret: i64) -> Outcome {
         return Outcome::Filtered;
     }
     let Some(child) = read::field::<u64>(newsock, at!(socket_sk)) else { return Outcome::Faulted };
-    let Some(slot) = slot::of_socket(child) else { return Outcome::Filtered };
+    let Some(slot) = inherit::of_socket(child) else { return Outcome::Filtered };
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: a map value; one thread accepts a child.
     unsafe {
         (*slot).flags |= flag::ACCEPTED;
         (*slot).pid = pid;
+        (*slot).owner_pass = 0;
         (*slot).comm = bpf_get_current_comm().unwrap_or([0; 16]);
         if (*slot).queued_ns != UNKNOWN {
             (*slot).phases.accept_wait_ns = read::now().wrapping_sub((*slot).queued_ns);

@@ -1,6 +1,6 @@
 //! Every event that a hook sees ends as exactly one outcome, and both are counted, here and nowhere else.
 
-use hvsock_common::{Accounting, Histogram, Hook, Latency, Outcome, UNKNOWN, bucket_of};
+use hvsock_common::{Accounting, ConnRecord, Histogram, Hook, Latency, Outcome, UNKNOWN, bucket_of, flag};
 
 use crate::maps;
 
@@ -42,6 +42,16 @@ pub(crate) fn unpaired(hook: Hook) {
     if let Some(row) = of(hook) {
         // SAFETY: as in `decided`; the return program is this field's only writer.
         unsafe { (*row).unpaired += 1 };
+    }
+}
+
+/// Adds a duration of a connection's to a histogram, unless the connection is older than the probes: a wait that was already on when it
+/// was found would be told too short, and nobody could tell which. The connection's own sums still count it.
+#[inline(always)]
+pub(crate) fn latency_of(slot: *const ConnRecord, which: Latency, ns: u64) {
+    // SAFETY: callers pass a slot.
+    if unsafe { (*slot).flags } & flag::INHERITED == 0 {
+        latency(which, ns);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use hvsock_common::{Hook, Latency, Outcome, UNKNOWN};
 
-use crate::{account, maps, read, ring, slot};
+use crate::{account, inherit, maps, read, ring, slot};
 
 /// `hvs_channel_cb(sk)`, entry.
 #[inline(always)]
@@ -12,7 +12,7 @@ pub(crate) fn begin(sk: u64) {
         // SAFETY: this CPU's map value; callbacks run in softirq and do not nest.
         unsafe { (*cpu).callback_sk = sk };
     }
-    let Some(slot) = slot::of_socket(sk) else { return };
+    let Some(slot) = inherit::of_socket(sk) else { return };
     // SAFETY: a map value; the channel's tasklet is the only writer of this part.
     unsafe {
         let callbacks = &raw mut (*slot).callbacks;
@@ -20,7 +20,7 @@ pub(crate) fn begin(sk: u64) {
         let interrupt = (*callbacks).interrupt_ns;
         if interrupt != 0 {
             (*callbacks).interrupt_ns = 0;
-            account::latency(Latency::CallbackDelay, now.wrapping_sub(interrupt));
+            account::latency_of(slot, Latency::CallbackDelay, now.wrapping_sub(interrupt));
         }
         let rings = (*slot).rings;
         if rings.in_header == 0 {
@@ -58,7 +58,7 @@ pub(crate) fn end() -> Outcome {
         (*callbacks).count += 1;
         (*callbacks).run_ns += ran;
         (*callbacks).begin_ns = 0;
-        account::latency(Latency::CallbackRun, ran);
+        account::latency_of(slot, Latency::CallbackRun, ran);
     }
     Outcome::Recorded
 }

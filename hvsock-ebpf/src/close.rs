@@ -3,7 +3,7 @@
 use hvsock_common::{ConnRecord, CpuCounters, Direction, EventKind, Latency, Outcome, State, UNKNOWN, flag};
 
 use crate::{
-    account, atomic, log,
+    account, atomic, inherit, log,
     maps::{self, CONNECTING, at},
     open, read, ring, slot,
 };
@@ -20,7 +20,7 @@ pub(crate) fn release(vsk: u64) -> Outcome {
         }
         return Outcome::Recorded;
     }
-    let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
+    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
     unsafe {
         (*slot).flags |= flag::RELEASED;
@@ -35,7 +35,7 @@ pub(crate) fn release(vsk: u64) -> Outcome {
 /// `hvs_close_connection(chan)`: the host takes the channel away.
 #[inline(always)]
 pub(crate) fn rescind(chan: u64) -> Outcome {
-    let Some(slot) = slot::of_channel(chan) else { return Outcome::Filtered };
+    let Some(slot) = inherit::of_channel(chan) else { return Outcome::Filtered };
     let now = read::now();
     let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
     // SAFETY: a map value; the callback no longer runs, and the flags' other writer, the guest's close, is told apart by its own bit.
@@ -74,7 +74,7 @@ fn unread(sk: u64, chan: u64, header: u64, size: u32) -> Option<u32> {
 #[inline(always)]
 pub(crate) fn timeout(work: u64) -> Outcome {
     let vsk = work.wrapping_sub(at!(vsk_close_work) as u64);
-    let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
+    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
     // SAFETY: a map value.
     unsafe {
@@ -93,7 +93,7 @@ unsafe fn note_close(slot: *mut ConnRecord, now: u64) {
     unsafe {
         if (*slot).released_ns != UNKNOWN {
             (*slot).phases.close_ns = now.wrapping_sub((*slot).released_ns);
-            account::latency(Latency::Close, (*slot).phases.close_ns);
+            account::latency_of(slot, Latency::Close, (*slot).phases.close_ns);
         }
     }
 }
@@ -105,7 +105,7 @@ pub(crate) fn freed(vsk: u64) -> Outcome {
     let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
     // SAFETY: a map value; nobody else has the socket any more.
     unsafe {
-        if (*slot).opened_ns == UNKNOWN {
+        if (*slot).opened_ns == UNKNOWN && (*slot).flags & flag::INHERITED == 0 {
             // vmbus_open failed and the child goes; the open's end reports it and frees the slot.
             return Outcome::Filtered;
         }

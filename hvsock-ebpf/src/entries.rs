@@ -14,7 +14,7 @@ use aya_ebpf::{
 use hvsock_common::{CALL_ROWS, Call, Hook, Outcome, pair};
 
 use crate::{
-    accept, account, callback, close, connect,
+    accept, account, callback, close, connect, inventory,
     maps::{CALLS, at},
     open, receive, refresh, send, vmbus,
 };
@@ -248,6 +248,20 @@ fn tp_interrupt(ctx: TracePointContext) -> u32 {
         Err(_) => Outcome::Faulted,
     };
     account::decided(Hook::Interrupt, outcome);
+    0
+}
+
+/// Shows one open file of one process. aya-ebpf has no macro for iterators.
+#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "bpf", unsafe(link_section = "iter/task_file"))]
+extern "C" fn it_inventory(ctx: *mut core::ffi::c_void) -> i32 {
+    inventory::step(ctx) as i32
+}
+
+/// Never attached: the reader runs it for a listener it knows.
+#[raw_tracepoint]
+fn refresh_listener(ctx: RawTracePointContext) -> i32 {
+    inventory::look_again(ctx.arg::<u64>(0));
     0
 }
 

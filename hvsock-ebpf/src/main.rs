@@ -25,6 +25,8 @@ mod close;
 mod connect;
 #[expect(clippy::needless_pass_by_value, reason = "the entry macros hand contexts over by value")]
 mod entries;
+mod inherit;
+mod inventory;
 mod log;
 mod maps;
 mod open;

@@ -8,8 +8,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, RingBuf},
 };
 use hvsock_common::{
-    ABI, CALL_ROWS, CallRow, Config, ConnRecord, Connecting, CpuCounters, Layout, MAX_PORTS, MAX_RELIDS,
-    Opening, PortKey, PortRecord,
+    ABI, CALL_ROWS, CallRow, Config, ConnRecord, Connecting, CpuCounters, Layout, ListenerRecord, MAX_PORTS,
+    MAX_RELIDS, Opening, PortKey, PortRecord,
 };
 
 /// Where the kernel keeps what we read; the loader replaces it before the programs load. Read one field at a time with [`at!`].
@@ -56,6 +56,20 @@ pub(crate) static CALLS: Array<CallRow> = Array::with_max_entries(CALL_ROWS, 0);
 /// Opens in progress, by the worker's thread id.
 #[map]
 pub(crate) static OPENING: HashMap<u32, Opening> = HashMap::with_max_entries(256, 0);
+
+/// The same by relid: the channel that `hvs_probe` is opening, or zero.
+#[map]
+pub(crate) static OPENS: Array<u64> = Array::with_max_entries(MAX_RELIDS as u32, 0);
+
+/// Relids whose slot is being given to a connection older than the probes, with its socket; see `inherit`. As many as there are CPUs at
+/// most, and one more for each that is interrupted meanwhile.
+#[map]
+pub(crate) static ADOPTING: HashMap<u32, u64> = HashMap::with_max_entries(1024, 0);
+
+/// Sockets that listen, as the inventory found them.
+#[map]
+pub(crate) static LISTENERS: HashMap<u64, ListenerRecord> =
+    HashMap::with_max_entries(MAX_PORTS, BPF_F_NO_PREALLOC);
 
 /// Guest connects in progress, by socket.
 #[map]

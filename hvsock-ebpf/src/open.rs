@@ -11,7 +11,7 @@ use hvsock_common::{
 
 use crate::{
     account, atomic, log,
-    maps::{self, CONNECTING, OFFERED, OPENING, PORTS, at},
+    maps::{self, CONNECTING, OFFERED, OPENING, OPENS, PORTS, at},
     read, slot,
 };
 
@@ -100,7 +100,12 @@ pub(crate) fn begin(hdev: u64) {
             }
         }
     }
-    let _ = OPENING.insert(thread(), opening, 0);
+    if OPENING.insert(thread(), opening, 0).is_ok()
+        && let Some(open) = OPENS.get_ptr_mut(relid)
+    {
+        // SAFETY: a map value; the relid belongs to this open now.
+        unsafe { open.write_volatile(chan) };
+    }
 }
 
 /// `vsock_find_bound_socket(addr)`, entry.
@@ -295,6 +300,10 @@ pub(crate) fn end() -> Outcome {
         }
     }
     let outcome = if result == OpenResult::Ok { finish(opening, now) } else { fail(opening, result) };
+    if let Some(open) = OPENS.get_ptr_mut(opening.relid) {
+        // SAFETY: a map value; from here on the slot's state tells all.
+        unsafe { open.write_volatile(0) };
+    }
     let _ = OPENING.remove(tid);
     outcome
 }

@@ -2,29 +2,24 @@
 
 use hvsock_common::{Latency, Outcome, UNKNOWN};
 
-use crate::{account, maps::at, read, slot};
+use crate::{account, inherit, maps::at, read, slot};
 
 const EAGAIN: i64 = -11;
 
 /// `hvs_stream_dequeue(vsk, msg, len, flags)`, return: how many bytes were given out.
 #[inline(always)]
 pub(crate) fn dequeue(vsk: u64, ret: i64) -> Outcome {
-    let Some(hvs) = read::field::<u64>(vsk, at!(vsk_trans)) else { return Outcome::Filtered };
-    let Some(slot) = read::field::<u64>(hvs, at!(hvs_chan)).and_then(slot::of_channel) else {
-        return Outcome::Filtered;
-    };
+    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
+    let Some(hvs) = read::field::<u64>(vsk, at!(vsk_trans)) else { return Outcome::Faulted };
     // SAFETY: a map value; the socket's lock is held by the reader.
     unsafe {
-        if (*slot).sk != vsk {
-            return Outcome::Filtered;
-        }
         let rx = &raw mut (*slot).rx;
         (*rx).calls += 1;
         if (*rx).waiting_since != 0 {
             let waited = read::now().wrapping_sub((*rx).waiting_since);
             (*rx).waiting_since = 0;
             (*rx).wait_ns += waited;
-            account::latency(Latency::RecvWait, waited);
+            account::latency_of(slot, Latency::RecvWait, waited);
         }
         if ret <= 0 {
             return Outcome::Recorded;
@@ -41,7 +36,7 @@ pub(crate) fn dequeue(vsk: u64, ret: i64) -> Outcome {
         }
         if (*slot).phases.first_byte_ns == UNKNOWN && (*slot).opened_ns != UNKNOWN {
             (*slot).phases.first_byte_ns = read::now().wrapping_sub((*slot).opened_ns);
-            account::latency(Latency::FirstByteRx, (*slot).phases.first_byte_ns);
+            account::latency_of(slot, Latency::FirstByteRx, (*slot).phases.first_byte_ns);
         }
     }
     Outcome::Recorded
@@ -50,7 +45,7 @@ pub(crate) fn dequeue(vsk: u64, ret: i64) -> Outcome {
 /// `hvs_notify_recv_pre_block(vsk, target, data)`: nothing to read, the reader is about to sleep.
 #[inline(always)]
 pub(crate) fn block(vsk: u64) -> Outcome {
-    let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
+    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
     unsafe {
         let rx = &raw mut (*slot).rx;

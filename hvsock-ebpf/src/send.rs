@@ -4,7 +4,7 @@ use hvsock_common::{
     ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE, RING_RESERVE_2016, UNKNOWN,
 };
 
-use crate::{account, maps::at, read, ring, slot};
+use crate::{account, inherit, maps::at, read, ring, slot};
 
 const EAGAIN: i64 = -11;
 
@@ -76,7 +76,7 @@ pub(crate) fn enqueue(vsk: u64, len: u64, ret: i64) -> Outcome {
             (*tx).bytes += ret as u64;
             if (*slot).phases.first_byte_ns == UNKNOWN && (*slot).opened_ns != UNKNOWN {
                 (*slot).phases.first_byte_ns = read::now().wrapping_sub((*slot).opened_ns);
-                account::latency(Latency::FirstByteTx, (*slot).phases.first_byte_ns);
+                account::latency_of(slot, Latency::FirstByteTx, (*slot).phases.first_byte_ns);
             }
         }
         if ret >= 0 && (ret as u64) < len {
@@ -89,7 +89,7 @@ pub(crate) fn enqueue(vsk: u64, len: u64, ret: i64) -> Outcome {
 /// `hvs_notify_send_pre_block(vsk, data)`: no room, the sender is about to sleep. Called again after each vain wake-up.
 #[inline(always)]
 pub(crate) fn block(vsk: u64) -> Outcome {
-    let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
+    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
     unsafe {
         let tx = &raw mut (*slot).tx;
@@ -104,7 +104,7 @@ pub(crate) fn block(vsk: u64) -> Outcome {
 /// `hvs_notify_send_pre_enqueue(vsk, data)`: there is room.
 #[inline(always)]
 pub(crate) fn ready(vsk: u64) -> Outcome {
-    let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
+    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: the socket's lock is held.
     unsafe { end_stall(slot, true) };
     Outcome::Recorded
@@ -126,7 +126,7 @@ unsafe fn end_stall(slot: *mut ConnRecord, with_room: bool) -> bool {
         (*tx).stalled_since = 0;
         (*tx).stall_ns += waited;
         if with_room {
-            account::latency(Latency::SendStall, waited);
+            account::latency_of(slot, Latency::SendStall, waited);
         }
         true
     }

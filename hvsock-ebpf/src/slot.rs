@@ -87,7 +87,9 @@ static FRESH: ConnRecord = ConnRecord {
     },
     now_out_used: u32::MAX,
     now_in_used: u32::MAX,
-    reserved: [0; 3],
+    fd: -1,
+    owner_pass: 0,
+    reserved: [0; 2],
 };
 
 /// The slot of a live connection over `chan`; `None` if the channel carries none that we know.
@@ -151,12 +153,7 @@ pub(crate) fn take(opening: &mut Opening, sk: u64) -> Option<*mut ConnRecord> {
     // SAFETY: a map value; the reader is told by the odd number that the slot is being written.
     unsafe {
         if (*slot).state != State::Free as u32 {
-            // The last connection's end was not seen; its totals would be lost without this.
-            (*slot).flags |= flag::END_MISSED;
-            crate::close::retire(slot, read::now(), None);
-            if let Some(cpu) = maps::cpu() {
-                (*cpu).ends_missed += 1;
-            }
+            end_missed(slot);
         }
         let seq = (*slot).seq & !1;
         (&raw mut (*slot).seq).write_volatile(seq + 1);
@@ -172,22 +169,47 @@ pub(crate) fn take(opening: &mut Opening, sk: u64) -> Option<*mut ConnRecord> {
         if opening.direction == hvsock_common::Direction::FromHost as u32 {
             (*slot).listener = opening.sk;
         }
-        if let Some(guid) = read::field(opening.chan, at!(chan_if_type)) {
-            (*slot).service = guid;
-        }
-        if let Some(guid) = read::field(opening.chan, at!(chan_if_instance)) {
-            (*slot).instance = guid;
-        }
+        set_service(slot, opening.chan);
         (&raw mut (*slot).seq).write_volatile(seq + 2);
     }
     opening.slot_taken = 1;
     Some(slot)
 }
 
+/// Retires the connection in the slot, whose end was not seen; its totals would be lost without this.
+///
+/// # Safety
+/// The caller is about to take the slot.
+#[inline(always)]
+pub(crate) unsafe fn end_missed(slot: *mut ConnRecord) {
+    // SAFETY: a map value.
+    unsafe {
+        (*slot).flags |= flag::END_MISSED;
+        crate::close::retire(slot, read::now(), None);
+        if let Some(cpu) = maps::cpu() {
+            (*cpu).ends_missed += 1;
+        }
+    }
+}
+
+/// Notes which service it is, and which connection.
+#[inline(always)]
+pub(crate) fn set_service(slot: *mut ConnRecord, chan: u64) {
+    // SAFETY: a map value, of which the caller is the only writer now.
+    unsafe {
+        if let Some(guid) = read::field(chan, at!(chan_if_type)) {
+            (*slot).service = guid;
+        }
+        if let Some(guid) = read::field(chan, at!(chan_if_instance)) {
+            (*slot).instance = guid;
+        }
+    }
+}
+
 /// Notes where the rings are and how big; the channel is open by now.
 #[inline(always)]
 pub(crate) fn set_rings(slot: *mut ConnRecord, chan: u64) {
-    // SAFETY: a map value, of which the opening worker is the only writer now.
+    // SAFETY: a map value, of which the caller is the only writer now.
     unsafe {
         (*slot).rings.pages = read::field(chan, at!(chan_ring_pages)).unwrap_or(0);
         (*slot).rings.out_size = read::field(chan, at!(chan_out_size)).unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use hvsock_common::{ConnRecord, Hook, RING_RESERVE, State as Stage, UNKNOWN, flag};
 
-use super::{clock::Moment, guid};
+use super::{clock::Moment, guid, name};
 use crate::model::{
     Callbacks, Connection, ConnectionLatency, Direction, InRing, OutRing, Received, Rings, Sent, State,
 };
@@ -41,6 +41,7 @@ pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight) -> Co
         state: state(record.state),
         pid,
         comm,
+        fd: pid.and_then(|_| u32::try_from(record.fd).ok()),
         opened_at: since.and_then(|ns| moment.wall_of(ns)),
         age_ns: since.map(|ns| moment.ns.saturating_sub(ns)),
         known_since_start: !inherited,
@@ -80,9 +81,7 @@ pub(super) fn owner(record: &ConnRecord) -> (Option<u32>, Option<String>) {
     if record.pid == 0 {
         return (None, None);
     }
-    let name: Vec<u8> = record.comm.iter().copied().take_while(|b| *b != 0).collect();
-    let name = String::from_utf8_lossy(&name).into_owned();
-    (Some(record.pid), (!name.is_empty()).then_some(name))
+    (Some(record.pid), name::of(&record.comm))
 }
 
 /// How long a wait that began at `since` (0: none) has lasted.

@@ -1,29 +1,26 @@
 //! The live kernel as a Source.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
-use anyhow::{Context as _, Result, anyhow};
-use aya::maps::{HashMap, Map, MapData};
-use hvsock_common::{
-    CONNECT_RESULTS, ConnRecord, CpuCounters, Hook, MAX_RELIDS, OPEN_RESULTS, PortKey, PortRecord,
-};
+use anyhow::{Result, anyhow};
+use aya::maps::Map;
+use hvsock_common::{ConnRecord, CpuCounters, Hook, MAX_RELIDS};
 
 use super::{
     Source,
     clock::{Moment, monotonic_ns},
-    connections::{Sight, describe, direction},
+    connections::{Sight, describe},
     counters::{self, Sums},
     events::SENDERS,
-    guid,
+    listeners,
+    pace::Pace,
+    ports,
     slots::{self, Pass},
     vmbus,
 };
 use crate::{
     kernel::{self, Blind, How, HvSock, LoadOptions, Loaded, Mapped},
-    model::{
-        Accounting, Backend, Closes, Family, Host, Listener, ListenerDrops, Module, Port, Probe, ProbeState,
-        SCHEMA, Snapshot, Totals,
-    },
+    model::{Accounting, Backend, Closes, Family, Host, Module, Probe, ProbeState, SCHEMA, Snapshot, Totals},
 };
 
 /// How to look at the live kernel.
@@ -41,21 +38,8 @@ pub struct Live {
     began_ns: u64,
     last_ns: Option<u64>,
     torn: u64,
+    inventory: Pace,
 }
-
-/// Key of the port table, as aya wants it.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct Key(PortKey);
-// SAFETY: plain numbers without padding.
-unsafe impl aya::Pod for Key {}
-
-/// Value of the port table, as aya wants it.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct PortValue(PortRecord);
-// SAFETY: plain numbers without padding.
-unsafe impl aya::Pod for PortValue {}
 
 impl Live {
     /// Attaches to the running kernel.
@@ -69,7 +53,16 @@ impl Live {
         let slots = Mapped::new(map("SLOTS")?, MAX_RELIDS).map_err(failed)?;
         let cpus = Mapped::new(map("CPUS")?, loaded.facts.possible_cpus as usize).map_err(failed)?;
         let offered = Mapped::new(map("OFFERED")?, MAX_RELIDS).map_err(failed)?;
-        Ok(Self { offered, slots, cpus, loaded, began_ns: monotonic_ns(), last_ns: None, torn: 0 })
+        Ok(Self {
+            offered,
+            slots,
+            cpus,
+            loaded,
+            began_ns: monotonic_ns(),
+            last_ns: None,
+            torn: 0,
+            inventory: Pace::new(),
+        })
     }
 
     /// What became of each event.
@@ -102,18 +95,6 @@ impl Live {
     pub(super) fn events_lost(&self) -> u64 {
         let sums = counters::sum(&self.cpus);
         SENDERS.iter().map(|hook| sums.accounting[*hook as usize].ring_full).sum()
-    }
-
-    fn ports(&self) -> Result<Vec<(PortKey, PortRecord)>> {
-        let map = self.loaded.ebpf.map("PORTS").ok_or_else(|| anyhow!("the object has no map PORTS"))?;
-        let map: HashMap<&MapData, Key, PortValue> = HashMap::try_from(map)?;
-        let mut ports = Vec::new();
-        for entry in &map {
-            let (Key(key), PortValue(record)) = entry.context("reading the port table failed")?;
-            ports.push((key, record));
-        }
-        ports.sort_by_key(|(key, _)| (key.direction, key.port));
-        Ok(ports)
     }
 
     fn host(&self) -> Host {
@@ -159,8 +140,15 @@ impl Live {
 
 impl Source for Live {
     fn snapshot(&mut self) -> Result<Snapshot> {
+        if self.inventory.is_due() {
+            let begin = Instant::now();
+            self.loaded.take_inventory();
+            self.inventory.taken(begin.elapsed());
+        }
         let live = |relid| slots::is_used(&self.slots, relid);
         self.loaded.refresh(live).map_err(|e| anyhow!("looking at the rings failed: {e}"))?;
+        let listening = listeners::read(&mut self.loaded)?;
+        let ports = ports::read(&self.loaded)?;
         let (pass, sums) = self.read_consistently();
         let moment = Moment::now();
         self.torn += pass.torn;
@@ -170,9 +158,8 @@ impl Source for Live {
             Sight(loaded.verdicts.iter().filter(|v| v.is_active()).fold(0, |bits, v| bits | v.hook.bit()));
         let connections: Vec<_> = pass.live.iter().map(|record| describe(record, &moment, sight)).collect();
         let interval_ns = self.last_ns.map(|last| moment.ns - last);
-        let ports = self.ports()?;
         let waiting = sees(Hook::Offer).then(|| vmbus::waiting(&self.offered));
-        let listeners = ports.iter().filter_map(|(key, record)| listener(*key, record, sees)).collect();
+        let listeners = listeners::merge(&ports, &listening, sees);
         let snapshot = Snapshot {
             schema: SCHEMA,
             time: moment.wall(),
@@ -192,7 +179,7 @@ impl Source for Live {
                 oldest_offer_ns: waiting.and_then(|w| w.oldest_ns).map(|ns| moment.ns.saturating_sub(ns)),
                 ..totals(&pass, &sums, &connections, sees)
             },
-            ports: ports.iter().map(port).collect(),
+            ports: ports.iter().map(ports::describe).collect(),
             connections,
             listeners,
             latency: sums.latency(sees),
@@ -243,45 +230,12 @@ fn totals(
     }
 }
 
-/// What happened at one port.
-fn port((key, record): &(PortKey, PortRecord)) -> Port {
-    let offers = OPEN_RESULTS.iter().map(|(result, name)| (*name, record.opens[*result as usize]));
-    let connects = CONNECT_RESULTS.iter().map(|(result, name)| (*name, record.connects[*result as usize]));
-    Port {
-        port: key.port,
-        direction: direction(key.direction),
-        offers: offers.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect(),
-        connects: connects.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect(),
-    }
-}
-
-/// A guest port that the host tried to reach.
-fn listener(key: PortKey, record: &PortRecord, sees: impl Fn(Hook) -> bool) -> Option<Listener> {
-    if key.direction != hvsock_common::Direction::FromHost as u32 || record.sk == 0 {
-        return None;
-    }
-    let dropped = record.opens[hvsock_common::OpenResult::BacklogFull as usize];
-    Some(Listener {
-        port: key.port,
-        service_guid: guid::of_port(key.port),
-        pid: None,
-        comm: None,
-        backlog: None,
-        max_backlog: Some(record.max_ack_backlog),
-        peak_backlog: Some(record.peak_ack_backlog),
-        accepted: sees(Hook::Accept).then_some(record.accepted),
-        drops: ListenerDrops {
-            backlog_full: (sees(Hook::Lookup) && sees(Hook::Create)).then_some(dropped),
-            never_accepted: sees(Hook::Accept).then_some(record.never_accepted),
-        },
-    })
-}
-
 fn probe(verdict: &kernel::Verdict) -> Probe {
     let (backend, state) = match verdict.how {
         How::Trampoline => (Backend::Fentry, ProbeState::Active),
         How::Kprobe => (Backend::Kprobe, ProbeState::Active),
         How::Tracepoint => (Backend::Tracepoint, ProbeState::Active),
+        How::Iterator => (Backend::Iterator, ProbeState::Active),
         How::Unavailable => (Backend::None, ProbeState::Unavailable),
         How::Denied => (Backend::None, ProbeState::Denied),
         How::Failed => (Backend::None, ProbeState::Failed),

@@ -7,7 +7,11 @@ mod connections;
 mod counters;
 mod events;
 mod guid;
+mod listeners;
 mod live;
+mod name;
+mod pace;
+mod ports;
 mod slots;
 mod vmbus;
 

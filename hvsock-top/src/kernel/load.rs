@@ -13,6 +13,7 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use super::{
     Attach, Blind, EVENTS, Event, Facts, Fields, HvSock, Symbols, TypeInfo,
     fields::resolve,
+    iterator::Iterator,
     plan::wants,
     tracepoints,
     trampoline::{Trampoline, Trampolines},
@@ -58,6 +59,8 @@ pub enum How {
     Kprobe,
     /// By tracepoint.
     Tracepoint,
+    /// By iterator.
+    Iterator,
     /// Not: the kernel does not have it.
     Unavailable,
     /// Not: the caller forbade it.
@@ -69,7 +72,7 @@ pub enum How {
 impl Verdict {
     /// Whether the event is seen.
     pub fn is_active(&self) -> bool {
-        matches!(self.how, How::Trampoline | How::Kprobe | How::Tracepoint)
+        matches!(self.how, How::Trampoline | How::Kprobe | How::Tracepoint | How::Iterator)
     }
 }
 
@@ -79,6 +82,8 @@ pub struct Loaded {
     pub ebpf: Ebpf,
     /// The trampolines.
     trampolines: BTreeMap<Hook, Vec<Trampoline>>,
+    /// The inventory.
+    pub(super) iterator: Option<Iterator>,
     /// Of every event.
     pub verdicts: Vec<Verdict>,
     /// What kernel this is.
@@ -101,12 +106,9 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Blind> {
     raise_memlock();
     let layout = fields.layout;
     let ebpf = create_maps(&layout, &facts, options)?;
-    let mut loaded = Loaded { ebpf, trampolines: BTreeMap::new(), verdicts: Vec::new(), facts, fields };
-    let mut trampolines = if options.kprobes_only {
-        Err("kprobes were asked for".to_owned())
-    } else {
-        Trampolines::new(OBJECT, &loaded.ebpf)
-    };
+    let mut loaded =
+        Loaded { ebpf, trampolines: BTreeMap::new(), iterator: None, verdicts: Vec::new(), facts, fields };
+    let mut trampolines = Trampolines::new(OBJECT, &loaded.ebpf);
     for event in EVENTS {
         let verdict = loaded.attach(event, &symbols, &types, &mut trampolines, options);
         if event.required && !verdict.is_active() && verdict.how != How::Denied {
@@ -117,6 +119,8 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Blind> {
     }
     loaded.load_refresh()?;
     loaded.announce(options)?;
+    // After everything is attached: what comes about from now on is seen by the hooks, what was there before is found here.
+    loaded.take_inventory();
     Ok(loaded)
 }
 
@@ -212,6 +216,7 @@ impl Loaded {
                     verdict.symbol = Some(candidate.symbol);
                     let module = symbols.module_of(candidate.symbol);
                     let by_trampoline = match trampolines {
+                        _ if options.kprobes_only => Err("kprobes were asked for".to_owned()),
                         Ok(trampolines) => trampolines
                             .attach(event, module, candidate.symbol, types)
                             .map(|links| self.trampolines.insert(event.hook, links)),
@@ -229,6 +234,18 @@ impl Loaded {
                     verdict.symbol = Some(candidate.symbol);
                     self.tracepoint(event, category, candidate.symbol)
                         .map(|()| (How::Tracepoint, None))
+                        .map_err(Some)
+                }
+                Attach::Iterator => {
+                    verdict.symbol = Some(candidate.symbol);
+                    trampolines
+                        .as_ref()
+                        .map_err(Clone::clone)
+                        .and_then(|programs| Iterator::attach(programs, candidate.symbol, types))
+                        .map(|iterator| {
+                            self.iterator = Some(iterator);
+                            (How::Iterator, None)
+                        })
                         .map_err(Some)
                 }
             };
@@ -299,26 +316,43 @@ impl Loaded {
     fn load_refresh(&mut self) -> Result<(), Blind> {
         let program: &mut aya::programs::RawTracePoint =
             self.program("refresh_rings").map_err(|reason| Blind::Load { reason })?;
-        program.load().map_err(|e| because("load BPF programs", &e))
+        program.load().map_err(|e| because("load BPF programs", &e))?;
+        if self.has_inventory() {
+            let program: &mut aya::programs::RawTracePoint =
+                self.program("refresh_listener").map_err(|reason| Blind::Load { reason })?;
+            program.load().map_err(|e| because("load BPF programs", &e))?;
+        }
+        Ok(())
     }
 
     /// Looks at every live ring now. `live` says of each relid whether its slot is in use; runs of slots with none are passed over.
     pub fn refresh(&self, live: impl Fn(usize) -> bool) -> Result<(), String> {
-        use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
-        let program: &RawTracePoint = self
-            .ebpf
-            .program("refresh_rings")
-            .ok_or("the object has no program refresh_rings")?
-            .try_into()
-            .map_err(|e: ProgramError| words(&e))?;
         for first in (0..MAX_RELIDS).step_by(REFRESH_CHUNK as usize) {
             if !(first..first + REFRESH_CHUNK as usize).any(&live) {
                 continue;
             }
-            let mut options = RawTracePointRunOptions::new();
-            options.args[0] = first as u64;
-            program.test_run(options).map_err(|e| words(&e))?;
+            self.run("refresh_rings", first as u64)?;
         }
+        Ok(())
+    }
+
+    /// Looks at a listener that the inventory has found.
+    pub fn refresh_listener(&self, sk: u64) -> Result<(), String> {
+        self.run("refresh_listener", sk)
+    }
+
+    /// Runs one of the programs that are never attached.
+    fn run(&self, name: &str, arg: u64) -> Result<(), String> {
+        use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
+        let program: &RawTracePoint = self
+            .ebpf
+            .program(name)
+            .ok_or_else(|| format!("the object has no program {name}"))?
+            .try_into()
+            .map_err(|e: ProgramError| words(&e))?;
+        let mut options = RawTracePointRunOptions::new();
+        options.args[0] = arg;
+        program.test_run(options).map_err(|e| words(&e))?;
         Ok(())
     }
 

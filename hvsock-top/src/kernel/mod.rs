@@ -6,6 +6,7 @@ mod btf;
 mod error;
 mod facts;
 mod fields;
+mod iterator;
 mod load;
 mod maps;
 mod plan;

@@ -24,6 +24,8 @@ pub enum Attach {
         /// Its category.
         category: &'static str,
     },
+    /// A BPF iterator; the candidate's symbol is its function in the kernel image. It runs when the reader wants it to.
+    Iterator,
 }
 
 /// One way to see an event.
@@ -289,6 +291,28 @@ pub const EVENTS: &[Event] = &[
         step: Step::Entry,
         candidates: &[at("hvs_connect")],
         needs: &["vsk_local_port", "vsk_remote_port"],
+        required: false,
+    },
+    Event {
+        hook: Hook::Inventory,
+        step: Step::Entry,
+        candidates: &[Candidate { symbol: "bpf_iter_task_file", attach: Attach::Iterator }],
+        needs: &[
+            "file_inode",
+            "inode_mode",
+            "file_private",
+            "socket_file",
+            "socket_sk",
+            "sk_family",
+            "sk_state",
+            "sk_flags",
+            "sk_ack_backlog",
+            "sk_max_ack_backlog",
+            "vsk_local_port",
+            "task_tgid",
+            "task_comm",
+            "iter_session",
+        ],
         required: false,
     },
 ];

@@ -29,7 +29,7 @@ fn owned(fd: i64) -> OwnedFd {
 
 /// What a tracing program is to be attached to.
 pub(super) struct Target<'a> {
-    /// fentry or fexit.
+    /// fentry, fexit or iterator.
     pub kind: bpf_attach_type,
     /// BTF object of the module; `None`: the kernel image.
     pub module: Option<BorrowedFd<'a>>,
@@ -84,6 +84,21 @@ pub(super) fn attach_tracing(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
     attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
     bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr).map(owned)
+}
+
+/// Makes a loaded iterator program ready to be run.
+pub(super) fn link_iterator(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+    attr.link_create.attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
+    bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(owned)
+}
+
+/// One run of an iterator: reading to the end makes it happen.
+pub(super) fn open_iterator(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.iter_create.link_fd = link.as_raw_fd() as u32;
+    bpf(bpf_cmd::BPF_ITER_CREATE, &mut attr).map(owned)
 }
 
 /// BTF of a module, found by its name among all that are loaded. Needs CAP_SYS_ADMIN.

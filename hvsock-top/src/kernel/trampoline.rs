@@ -9,7 +9,10 @@ use std::{
 };
 
 use aya::{Ebpf, maps::Map};
-use aya_obj::{Object, generated::bpf_attach_type};
+use aya_obj::{
+    Object,
+    generated::{bpf_attach_type, bpf_insn},
+};
 
 use super::{Event, TypeInfo, sys};
 
@@ -54,6 +57,13 @@ impl Trampolines {
         Ok(Self { object, modules: BTreeMap::new() })
     }
 
+    /// The instructions of a program.
+    pub(super) fn code(&self, name: &str) -> Result<&[bpf_insn], String> {
+        let program =
+            self.object.programs.get(name).ok_or_else(|| format!("the object has no program {name}"))?;
+        Ok(&self.object.functions[&program.function_key()].instructions)
+    }
+
     /// Attaches all programs that serve `event` to `symbol`, or none.
     pub(super) fn attach(
         &mut self,
@@ -73,9 +83,7 @@ impl Trampolines {
         }
         let mut loaded = Vec::new();
         for name in event.trampolines() {
-            let program =
-                self.object.programs.get(&name).ok_or_else(|| format!("the object has no program {name}"))?;
-            let code = &self.object.functions[&program.function_key()].instructions;
+            let code = self.code(&name)?;
             let kind = if name.starts_with("fx_") {
                 bpf_attach_type::BPF_TRACE_FEXIT
             } else {

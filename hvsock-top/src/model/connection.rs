@@ -49,6 +49,8 @@ pub struct Connection {
     pub pid: Option<u32>,
     /// Its name.
     pub comm: Option<String>,
+    /// A file descriptor of the socket in that process; there may be more.
+    pub fd: Option<u32>,
     /// When it was established, RFC 3339, wall clock.
     pub opened_at: Option<String>,
     /// How long ago that was.

@@ -14,6 +14,8 @@ pub enum Backend {
     Kprobe,
     /// A tracepoint.
     Tracepoint,
+    /// An iterator, which the tool runs now and then.
+    Iterator,
     /// Nothing.
     None,
 }

@@ -170,7 +170,9 @@ pub struct Listener {
     pub pid: Option<u32>,
     /// Its name.
     pub comm: Option<String>,
-    /// Connections waiting to be accepted.
+    /// Its file descriptor of the socket.
+    pub fd: Option<u32>,
+    /// Connections waiting to be accepted now; `None` when nobody listens any more, or it cannot be seen.
     pub backlog: Option<u32>,
     /// The limit given to `listen`.
     pub max_backlog: Option<u32>,
