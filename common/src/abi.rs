@@ -69,12 +69,12 @@ records! {
     Opening { begin_ns, offered_ns, chan, sk, child, lookup_ns, alloc_ns, open_ns, transport_ret, alloc_ret, open_ret, seen, relid,
         direction, local_port, remote_port, sk_state, ack_backlog, max_ack_backlog, slot_taken }
     ConnRecord { seq, sk, chan, state, flags, relid, direction, local_port, remote_port, pid, max_ack_backlog, comm, service, instance,
-        listener, begin_ns, opened_ns, queued_ns, released_ns, rescinded_ns, freed_ns, rings, phases, tx, rx, callbacks, now_out_used, now_in_used, fd, owner_pass, reserved }
+        listener, begin_ns, opened_ns, queued_ns, released_ns, rescinded_ns, freed_ns, rings, phases, tx, rx, callbacks, now_out_used, now_in_used, fd, owner_pass}
     Rings { out_header, in_header, out_size, in_size, pages, unread_at_rescind }
     Phases { connect_ns, offer_to_probe_ns, lookup_ns, ring_alloc_ns, host_open_ns, other_open_ns, accept_wait_ns, first_byte_ns, close_ns }
     Send { bytes, packets, calls, short_writes, eagain, failed_writes, stalls, stall_ns, stalled_since, used, max_used, invalid,
-        last_error, occupancy, tight }
-    Receive { bytes, packets, calls, waits, wait_ns, waiting_since, errors, last_error }
+        last_error, occupancy, tight, stalled_by, pad }
+    Receive { bytes, packets, calls, waits, wait_ns, waiting_since, waiting_by, errors, last_error }
     Callbacks { count, run_ns, begin_ns, interrupt_ns, used, max_used, invalid, pad, occupancy, pad2 }
     Histogram { count, sum, not_min, max, buckets }
     CpuCounters { accounting, opens, connects, connects_ok, connects_late_timed_out, connects_abandoned, ends_missed, closes, closed,

@@ -99,6 +99,10 @@ pub struct Send {
     pub occupancy: [u32; OCCUPANCY_STEPS],
     /// Writes after which no more than [`crate::RING_RESERVE_2016`] bytes were available.
     pub tight: u32,
+    /// The thread whose wait `stalled_since` is: only the end of its own call ends it, not another thread's.
+    pub stalled_by: u32,
+    /// Unused.
+    pub pad: u32,
 }
 
 /// What the guest received. Writer: the thread that holds the socket's lock.
@@ -118,6 +122,8 @@ pub struct Receive {
     pub wait_ns: u64,
     /// Begin of the wait that has not ended, or zero.
     pub waiting_since: u64,
+    /// The thread whose wait that is.
+    pub waiting_by: u64,
     /// Receive calls that ended with an error other than EAGAIN.
     pub errors: u64,
     /// errno of the last failed receive, else zero.
@@ -262,8 +268,6 @@ pub struct ConnRecord {
     pub fd: i32,
     /// Non-zero: nobody was seen connecting or accepting; `pid` is a process that had the socket open at this pass of the inventory.
     pub owner_pass: u32,
-    /// Keeps the size a multiple of the alignment without hidden padding.
-    pub reserved: [u64; 2],
 }
 
 const _: () = assert!(size_of::<ConnRecord>().is_multiple_of(64));

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
 use hvsock_common::{EventKind, Latency, Outcome, UNKNOWN, flag};
 
-use crate::{account, atomic, inherit, maps::at, open, read, slot};
+use crate::{account, events, inherit, maps::at, ports, read};
 
 /// `vsock_accept(sock, newsock, …)`, return.
 #[inline(always)]
@@ -27,9 +27,9 @@ pub(crate) fn end(newsock: u64, ret: i64) -> Outcome {
         if let Some(cpu) = crate::maps::cpu() {
             (*cpu).accepted += 1;
         }
-        if let Some(port) = open::port((*slot).local_port, (*slot).direction) {
-            atomic::add(&raw mut (*port).accepted, 1);
-        }
     }
-    slot::send_event(EventKind::Accepted, 0, 0, pid, slot)
+    // SAFETY: as above.
+    let counted = unsafe { ports::accepted((*slot).local_port, (*slot).direction) };
+    let outcome = events::send(EventKind::Accepted, 0, 0, pid, slot);
+    if counted { outcome } else { Outcome::MapFull }
 }

@@ -1,11 +1,11 @@
 //! The close path: the guest closes, the host takes the channel away, time runs out, the socket is freed.
 
-use hvsock_common::{ConnRecord, CpuCounters, Direction, EventKind, Latency, Outcome, State, UNKNOWN, flag};
+use hvsock_common::{ConnRecord, Direction, Latency, Outcome, State, UNKNOWN, flag};
 
 use crate::{
-    account, atomic, inherit, log,
+    account, inherit,
     maps::{self, CONNECTING, at},
-    open, read, ring, slot,
+    ports, read, retire, ring, slot,
 };
 
 /// `hvs_release(vsk)`: the guest closes.
@@ -103,6 +103,7 @@ unsafe fn note_close(slot: *mut ConnRecord, now: u64) {
 pub(crate) fn freed(vsk: u64) -> Outcome {
     let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
     let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
+    let mut counted = true;
     // SAFETY: a map value; nobody else has the socket any more.
     unsafe {
         if (*slot).opened_ns == UNKNOWN && (*slot).flags & flag::INHERITED == 0 {
@@ -114,46 +115,9 @@ pub(crate) fn freed(vsk: u64) -> Outcome {
         }
         if (*slot).direction == Direction::FromHost as u32 && (*slot).flags & flag::ACCEPTED == 0 {
             (*cpu).never_accepted += 1;
-            if let Some(port) = open::port((*slot).local_port, (*slot).direction) {
-                atomic::add(&raw mut (*port).never_accepted, 1);
-            }
+            counted = ports::never_accepted((*slot).local_port, (*slot).direction);
         }
     }
-    retire(slot, read::now(), Some(cpu))
-}
-
-/// Moves a connection's totals to the sums of this CPU, reports its end and frees its slot, in this order: a reader that finds the slot
-/// free finds the totals in the sums.
-#[inline(always)]
-pub(crate) fn retire(slot: *mut ConnRecord, now: u64, cpu: Option<*mut CpuCounters>) -> Outcome {
-    let Some(cpu) = cpu.or_else(maps::cpu) else { return Outcome::Faulted };
-    // SAFETY: map values. The sums are written by whoever retires a connection; see DESIGN notes in docs/architecture.md on the one
-    // case (an end that was missed) in which that is not `hvs_destruct`.
-    unsafe {
-        (*slot).freed_ns = now;
-        let seq = (*slot).seq;
-        (&raw mut (*slot).seq).write_volatile(seq + 1);
-        let sums = &raw mut (*cpu).closed;
-        let (tx, rx, callbacks) =
-            (&raw const (*slot).tx, &raw const (*slot).rx, &raw const (*slot).callbacks);
-        (*sums).connections += 1;
-        (*sums).tx_bytes += (*tx).bytes;
-        (*sums).tx_packets += (*tx).packets;
-        (*sums).rx_bytes += (*rx).bytes;
-        (*sums).rx_packets += (*rx).packets;
-        (*sums).callbacks += (*callbacks).count;
-        (*sums).stalls += (*tx).stalls;
-        (*sums).stall_ns += (*tx).stall_ns;
-        (*sums).eagain += (*tx).eagain;
-        (*sums).short_writes += (*tx).short_writes;
-        (*sums).failed_writes += (*tx).failed_writes;
-        (*sums).ring_invalid += ((*tx).invalid + (*callbacks).invalid) as u64;
-        (*sums).wait_ns += (*rx).wait_ns;
-        (*slot).state = State::Free as u32;
-        (&raw mut (*slot).seq).write_volatile(seq + 2);
-    }
-    // SAFETY: a map value.
-    let (relid, flags) = unsafe { ((*slot).relid, (*slot).flags) };
-    log::freed(relid, flags);
-    slot::send_event(EventKind::Closed, 0, 0, 0, slot)
+    let outcome = retire::retire(slot, read::now(), Some(cpu));
+    if counted { outcome } else { Outcome::MapFull }
 }

@@ -4,9 +4,9 @@ use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
 use hvsock_common::{ConnectResult, Connecting, Direction, EventKind, Outcome};
 
 use crate::{
-    atomic,
+    events, fresh,
     maps::{self, CONNECTING, at},
-    open, read, slot,
+    ports, read,
 };
 
 /// `hvs_connect(vsk)`: the request goes to the host.
@@ -39,8 +39,9 @@ pub(crate) fn end(sock: u64, ret: i64) -> Outcome {
         // SAFETY: the index is bounded by the enum; this hook is the only writer.
         unsafe { *(&raw mut (*cpu).connects).cast::<u64>().add(result as usize) += 1 };
     }
-    count_port(port, result);
-    report(sk, port, result, ret as i32)
+    let counted = ports::connect(port, result);
+    let outcome = report(sk, port, result, ret as i32);
+    if counted { outcome } else { Outcome::MapFull }
 }
 
 /// `vsock_connect_timeout(work)`: a connect whose call had returned gave up.
@@ -55,8 +56,9 @@ pub(crate) fn timeout(work: u64) -> Outcome {
         // SAFETY: this hook is the only writer.
         unsafe { (*cpu).connects_late_timed_out += 1 };
     }
-    count_port(port, ConnectResult::TimedOut);
-    report(sk, port, ConnectResult::TimedOut, -110)
+    let counted = ports::connect(port, ConnectResult::TimedOut);
+    let outcome = report(sk, port, ConnectResult::TimedOut, -110);
+    if counted { outcome } else { Outcome::MapFull }
 }
 
 #[inline(always)]
@@ -73,21 +75,13 @@ fn outcome_of(ret: i32) -> Option<ConnectResult> {
     })
 }
 
-#[inline(always)]
-fn count_port(number: u32, result: ConnectResult) {
-    if let Some(port) = open::port(number, Direction::ToHost as u32) {
-        // SAFETY: a map value; the index is bounded by the enum.
-        unsafe { atomic::add((&raw mut (*port).connects).cast::<u64>().add(result as usize), 1) };
-    }
-}
-
 /// A connect that failed has no slot; its event carries the ports alone.
 #[inline(always)]
 fn report(sk: u64, remote_port: u32, result: ConnectResult, error: i32) -> Outcome {
     if maps::config().events == 0 {
         return Outcome::Recorded;
     }
-    let Some(event) = slot::reserve() else { return Outcome::RingFull };
+    let Some(event) = events::reserve() else { return Outcome::RingFull };
     // SAFETY: the reserved space is a whole event, and every field that readers of this kind use is written before it is submitted.
     unsafe {
         (*event).time_ns = read::now();
@@ -97,13 +91,13 @@ fn report(sk: u64, remote_port: u32, result: ConnectResult, error: i32) -> Outco
         (*event).pid = (bpf_get_current_pid_tgid() >> 32) as u32;
         (*event).reserved = [0; 5];
         (*event).record.seq = 0;
-        slot::blank(&raw mut (*event).record);
+        fresh::blank(&raw mut (*event).record);
         (*event).record.sk = sk;
         (*event).record.direction = Direction::ToHost as u32;
         (*event).record.remote_port = remote_port;
         (*event).record.local_port = read::field(sk, at!(vsk_local_port)).unwrap_or(0);
         (*event).record.comm = bpf_get_current_comm().unwrap_or([0; 16]);
     }
-    slot::submit(event);
+    events::submit(event);
     Outcome::Recorded
 }

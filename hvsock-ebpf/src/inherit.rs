@@ -15,9 +15,10 @@
 use hvsock_common::{ConnRecord, Direction, MISSING, State, flag};
 
 use crate::{
+    fresh,
     maps::{ADOPTING, OPENS, at},
     open::TLNPI_PROVIDER_OFFER,
-    read, slot,
+    read, slot, take,
 };
 
 /// `TCP_ESTABLISHED` and `TCP_CLOSING` (include/net/tcp_states.h), which vsock has used since 4.15: the states with a channel.
@@ -216,7 +217,7 @@ fn claim(found: &Found) -> Option<u32> {
         let live = (*slot).state != State::Free as u32;
         if !live || (*slot).chan != found.chan || (*slot).sk != found.vsk {
             if live {
-                slot::end_missed(slot);
+                take::end_missed(slot);
             }
             fill(slot, found);
         }
@@ -233,7 +234,7 @@ unsafe fn fill(slot: *mut ConnRecord, found: &Found) {
     unsafe {
         let seq = (*slot).seq & !1;
         (&raw mut (*slot).seq).write_volatile(seq + 1);
-        slot::blank(slot);
+        fresh::blank(slot);
         (*slot).relid = found.relid;
         (*slot).direction = found.direction as u32;
         (*slot).local_port = read::field(found.vsk, at!(vsk_local_port)).unwrap_or(0);

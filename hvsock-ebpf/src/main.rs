@@ -21,21 +21,28 @@ mod accept;
 mod account;
 mod atomic;
 mod callback;
+mod classify;
 mod close;
 mod connect;
 #[expect(clippy::needless_pass_by_value, reason = "the entry macros hand contexts over by value")]
 mod entries;
+mod errno;
+mod events;
+mod fresh;
 mod inherit;
 mod inventory;
 mod log;
 mod maps;
 mod open;
+mod ports;
 mod read;
 mod receive;
 mod refresh;
+mod retire;
 mod ring;
 mod send;
 mod slot;
+mod take;
 mod vmbus;
 
 #[cfg(target_arch = "bpf")]

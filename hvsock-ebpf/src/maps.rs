@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     Global,
-    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    bindings::BPF_F_MMAPABLE,
     helpers::bpf_get_smp_processor_id,
     macros::map,
     maps::{Array, HashMap, RingBuf},
@@ -68,17 +68,15 @@ pub(crate) static ADOPTING: HashMap<u32, u64> = HashMap::with_max_entries(1024, 
 
 /// Sockets that listen, as the inventory found them.
 #[map]
-pub(crate) static LISTENERS: HashMap<u64, ListenerRecord> =
-    HashMap::with_max_entries(MAX_PORTS, BPF_F_NO_PREALLOC);
+pub(crate) static LISTENERS: HashMap<u64, ListenerRecord> = HashMap::with_max_entries(MAX_PORTS, 0);
 
 /// Guest connects in progress, by socket.
 #[map]
-pub(crate) static CONNECTING: HashMap<u64, Connecting> = HashMap::with_max_entries(8192, BPF_F_NO_PREALLOC);
+pub(crate) static CONNECTING: HashMap<u64, Connecting> = HashMap::with_max_entries(4096, 0);
 
 /// What happened at each port.
 #[map]
-pub(crate) static PORTS: HashMap<PortKey, PortRecord> =
-    HashMap::with_max_entries(MAX_PORTS, BPF_F_NO_PREALLOC);
+pub(crate) static PORTS: HashMap<PortKey, PortRecord> = HashMap::with_max_entries(MAX_PORTS, 0);
 
 /// Lifecycle events; the loader may change the size.
 #[map]

@@ -3,34 +3,23 @@
 //! `hvs_open_connection` is inlined into `hvs_probe` and both hide their result, so the outcome is told from which of the functions it
 //! calls were reached and what they returned.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use hvsock_common::{
-    Direction, EventKind, Hook, Latency, OPEN_RESULTS, OpenResult, Opening, Outcome, PortKey, PortRecord,
-    State, UNKNOWN, seen,
-};
+use hvsock_common::{Direction, EventKind, Latency, OpenResult, Opening, Outcome, State, UNKNOWN, seen};
 
 use crate::{
-    account, atomic, log,
-    maps::{self, CONNECTING, OFFERED, OPENING, OPENS, PORTS, at},
-    read, slot,
+    account, classify,
+    errno::ENOMEM,
+    events, log,
+    maps::{self, CONNECTING, OFFERED, OPENING, OPENS, at},
+    ports, read, slot, take,
 };
-
-const ENOMEM: i32 = -12;
-const EAGAIN: i32 = -11;
-const ENODEV: i32 = -19;
 
 /// VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER (include/linux/hyperv.h): the offer is an hv_sock connection.
 pub(crate) const TLNPI_PROVIDER_OFFER: u16 = 0x2000;
 
-#[inline(always)]
-fn thread() -> u32 {
-    bpf_get_current_pid_tgid() as u32
-}
-
 /// The open this worker is inside of.
 #[inline(always)]
 pub(crate) fn current() -> Option<*mut Opening> {
-    OPENING.get_ptr_mut(thread())
+    OPENING.get_ptr_mut(read::thread())
 }
 
 /// `vmbus_onoffer(hdr)`: when the host's offer arrived.
@@ -100,7 +89,7 @@ pub(crate) fn begin(hdev: u64) {
             }
         }
     }
-    if OPENING.insert(thread(), opening, 0).is_ok()
+    if OPENING.insert(read::thread(), opening, 0).is_ok()
         && let Some(open) = OPENS.get_ptr_mut(relid)
     {
         // SAFETY: a map value; the relid belongs to this open now.
@@ -203,7 +192,7 @@ pub(crate) fn host_open_begin() {
     opening.open_ns = read::now();
     let sk = if opening.direction == Direction::FromHost as u32 { opening.child } else { opening.sk };
     if sk != 0 {
-        slot::take(opening, sk);
+        take::take(opening, sk);
     }
 }
 
@@ -236,7 +225,7 @@ pub(crate) fn established(vsk: u64) -> Outcome {
     opening.seen |= seen::INSERT;
     let now = read::now();
     let taken =
-        if opening.slot_taken != 0 { slot::by_relid(opening.relid) } else { slot::take(opening, vsk) };
+        if opening.slot_taken != 0 { slot::by_relid(opening.relid) } else { take::take(opening, vsk) };
     let Some(slot) = taken else { return Outcome::MapFull };
     // SAFETY: a map value; until hvs_probe returns the opening worker is its only writer but for the callback's part.
     unsafe {
@@ -282,7 +271,7 @@ pub(crate) fn accept_queued() -> Outcome {
 /// `hvs_probe(hdev, id)`, return: what became of the offer.
 #[inline(always)]
 pub(crate) fn end() -> Outcome {
-    let tid = thread();
+    let tid = read::thread();
     let Some(opening) = OPENING.get_ptr_mut(tid) else {
         // The entry could not read the device, or the table was full.
         return Outcome::MapFull;
@@ -290,8 +279,8 @@ pub(crate) fn end() -> Outcome {
     // SAFETY: see `lookup_begin`.
     let opening = unsafe { &mut *opening };
     let now = read::now();
-    let result = classify(opening);
-    count_port(opening, result);
+    let result = classify::classify(opening);
+    let counted = ports::offer(opening, result);
     if let Some(cpu) = maps::cpu() {
         let direction = opening.direction as usize & 1;
         // SAFETY: both indices are bounded; this hook is the only writer.
@@ -305,7 +294,7 @@ pub(crate) fn end() -> Outcome {
         unsafe { open.write_volatile(0) };
     }
     let _ = OPENING.remove(tid);
-    outcome
+    if counted { outcome } else { Outcome::MapFull }
 }
 
 /// Fills in the phases of a connection that came about. They are disjoint and add up to offer → end of the probe.
@@ -336,7 +325,7 @@ fn finish(opening: &Opening, now: u64) -> Outcome {
     log::opened(opening.relid, opening.local_port, total);
     // SAFETY: a map value.
     let pid = unsafe { (*slot).pid };
-    slot::send_event(EventKind::Opened, OpenResult::Ok as u32, 0, pid, slot)
+    events::send(EventKind::Opened, OpenResult::Ok as u32, 0, pid, slot)
 }
 
 /// Gives the slot back and reports the failure.
@@ -349,7 +338,7 @@ fn fail(opening: &mut Opening, result: OpenResult) -> Outcome {
         // SAFETY: a map value.
         unsafe { (*slot).state == State::Free as u32 }
     }) {
-        slot::take(opening, opening.sk)
+        take::take(opening, opening.sk)
     } else {
         None
     };
@@ -360,7 +349,7 @@ fn fail(opening: &mut Opening, result: OpenResult) -> Outcome {
         OpenResult::RingEnomem => ENOMEM,
         _ => opening.open_ret,
     };
-    let outcome = slot::send_event(EventKind::OpenFailed, result as u32, error, 0, slot);
+    let outcome = events::send(EventKind::OpenFailed, result as u32, error, 0, slot);
     // SAFETY: a map value; nobody else knows this connection.
     unsafe {
         (*slot).state = State::Free as u32;
@@ -368,107 +357,4 @@ fn fail(opening: &mut Opening, result: OpenResult) -> Outcome {
         (&raw mut (*slot).seq).write_volatile(seq + 2);
     }
     outcome
-}
-
-/// Which of the cases of `hvs_open_connection` it was.
-#[inline(always)]
-fn classify(opening: &Opening) -> OpenResult {
-    let active = maps::config().active;
-    let sees = |hook: Hook| active & hook.bit() != 0;
-    let has = |step: u32| opening.seen & step != 0;
-    if has(seen::INSERT) {
-        return OpenResult::Ok;
-    }
-    if !sees(Hook::Lookup) {
-        return OpenResult::Other;
-    }
-    if !has(seen::LOOKUP) {
-        return OpenResult::NotVsock;
-    }
-    if opening.sk == 0 {
-        return OpenResult::NoListener;
-    }
-    if has(seen::OPEN) && opening.open_ret != 0 {
-        return match opening.open_ret {
-            ENOMEM => OpenResult::RingEnomem,
-            ENODEV => OpenResult::Rescinded,
-            EAGAIN => OpenResult::HostRefused,
-            _ => OpenResult::Other,
-        };
-    }
-    if has(seen::ALLOC) && opening.alloc_ret != 0 {
-        return OpenResult::RingEnomem;
-    }
-    if opening.direction == Direction::ToHost as u32 {
-        if opening.sk_state != at!(state_connecting) {
-            return OpenResult::BadState;
-        }
-        return OpenResult::Other;
-    }
-    if has(seen::CREATE) {
-        if opening.child == 0 {
-            return OpenResult::NomemSock;
-        }
-        if has(seen::TRANSPORT) && (opening.transport_ret != 0 || !has(seen::OPEN_ENTERED)) {
-            return OpenResult::Transport;
-        }
-        return OpenResult::Other;
-    }
-    if !sees(Hook::Create) {
-        return OpenResult::Other;
-    }
-    // The child was never made: the state or the backlog forbade it. The socket was read before hv_sock locked it, so look again.
-    let state = read::field::<u8>(opening.sk, at!(sk_state)).map_or(u32::MAX, u32::from);
-    match (opening.sk_state == at!(state_listen), state == at!(state_listen)) {
-        (true, true) => OpenResult::BacklogFull,
-        (false, false) => OpenResult::BadState,
-        _ => OpenResult::Ambiguous,
-    }
-}
-
-/// The record of a port, made if need be.
-#[inline(always)]
-pub(crate) fn port(port: u32, direction: u32) -> Option<*mut PortRecord> {
-    let key = PortKey { port, direction };
-    if let Some(record) = PORTS.get_ptr_mut(key) {
-        return Some(record);
-    }
-    // Another CPU may be first; its record is as good as ours.
-    let _ = PORTS.insert(key, NEW_PORT, 1);
-    PORTS.get_ptr_mut(key)
-}
-
-const NEW_PORT: PortRecord = PortRecord {
-    opens: [0; OPEN_RESULTS.len()],
-    connects: [0; hvsock_common::CONNECT_RESULTS.len()],
-    accepted: 0,
-    never_accepted: 0,
-    max_ack_backlog: 0,
-    ack_backlog: 0,
-    peak_ack_backlog: 0,
-    pad: 0,
-    sk: 0,
-};
-
-#[inline(always)]
-fn count_port(opening: &Opening, result: OpenResult) {
-    let from_host = opening.direction == Direction::FromHost as u32;
-    let number = if from_host { opening.local_port } else { opening.remote_port };
-    if result == OpenResult::NotVsock {
-        return;
-    }
-    let Some(record) = port(number, opening.direction) else { return };
-    // SAFETY: a map value; opens run one at a time in hv_pri_chan's worker, yet nothing in the kernel promises it for ever.
-    unsafe {
-        atomic::add((&raw mut (*record).opens).cast::<u64>().add(result as usize), 1);
-        if from_host && opening.sk != 0 {
-            let now_queued = opening.ack_backlog + u32::from(result == OpenResult::Ok);
-            (*record).sk = opening.sk;
-            (*record).max_ack_backlog = opening.max_ack_backlog;
-            (*record).ack_backlog = now_queued;
-            if now_queued > (*record).peak_ack_backlog {
-                (*record).peak_ack_backlog = now_queued;
-            }
-        }
-    }
 }

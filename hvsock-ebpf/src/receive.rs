@@ -2,9 +2,7 @@
 
 use hvsock_common::{Latency, Outcome, UNKNOWN};
 
-use crate::{account, inherit, maps::at, read, slot};
-
-const EAGAIN: i64 = -11;
+use crate::{account, errno::EAGAIN, inherit, maps::at, read, slot};
 
 /// `hvs_stream_dequeue(vsk, msg, len, flags)`, return: how many bytes were given out.
 #[inline(always)]
@@ -51,6 +49,7 @@ pub(crate) fn block(vsk: u64) -> Outcome {
         let rx = &raw mut (*slot).rx;
         if (*rx).waiting_since == 0 {
             (*rx).waiting_since = read::now();
+            (*rx).waiting_by = u64::from(read::thread());
             (*rx).waits += 1;
         }
     }
@@ -66,11 +65,11 @@ pub(crate) fn end(sock: u64, ret: i64) -> Outcome {
     // SAFETY: a map value; as for the send path's end.
     unsafe {
         let rx = &raw mut (*slot).rx;
-        if (*rx).waiting_since != 0 {
+        if (*rx).waiting_since != 0 && (*rx).waiting_by == u64::from(read::thread()) {
             (*rx).wait_ns += read::now().wrapping_sub((*rx).waiting_since);
             (*rx).waiting_since = 0;
         }
-        if ret < 0 && ret != EAGAIN {
+        if ret < 0 && ret != i64::from(EAGAIN) {
             (*rx).errors += 1;
             (*rx).last_error = (-ret) as u64;
         }

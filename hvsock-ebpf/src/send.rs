@@ -4,9 +4,7 @@ use hvsock_common::{
     ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE, RING_RESERVE_2016, UNKNOWN,
 };
 
-use crate::{account, inherit, maps::at, read, ring, slot};
-
-const EAGAIN: i64 = -11;
+use crate::{account, errno::EAGAIN, inherit, maps::at, read, ring, slot};
 
 /// Bytes of the pipe header in front of the payload (`struct vmpipe_proto_header`).
 const PIPE_HEADER: u64 = 8;
@@ -95,6 +93,7 @@ pub(crate) fn block(vsk: u64) -> Outcome {
         let tx = &raw mut (*slot).tx;
         if (*tx).stalled_since == 0 {
             (*tx).stalled_since = read::now();
+            (*tx).stalled_by = read::thread();
             (*tx).stalls += 1;
         }
     }
@@ -138,17 +137,17 @@ pub(crate) fn end(sock: u64, ret: i64) -> Outcome {
     let Some(sk) = read::field(sock, at!(socket_sk)) else { return Outcome::Faulted };
     let Some(slot) = slot::of_socket(sk) else { return Outcome::Filtered };
     let ret = ret as i32 as i64;
-    // SAFETY: the lock was let go a moment ago, in this very call; another sender may have it by now, and then only the stall it is
-    // in could be ended early, by at most one call.
+    // SAFETY: a map value. The lock was let go a moment ago, in this very call; a wait of another sender's is left alone.
     unsafe {
-        if ret >= 0 {
-            return Outcome::Recorded;
-        }
-        let stalled = end_stall(slot, false);
         let tx = &raw mut (*slot).tx;
-        (*tx).last_error = (-ret) as u32;
-        if ret == EAGAIN && !stalled {
-            (*tx).eagain += 1;
+        // Part of the data may have gone out before the wait that a signal or the time limit ended; then the call succeeds.
+        let stalled =
+            (*tx).stalled_since != 0 && (*tx).stalled_by == read::thread() && end_stall(slot, false);
+        if ret < 0 {
+            (*tx).last_error = (-ret) as u32;
+            if ret == i64::from(EAGAIN) && !stalled {
+                (*tx).eagain += 1;
+            }
         }
     }
     Outcome::Recorded

@@ -3,13 +3,11 @@
 use hvsock_common::Outcome;
 
 use crate::{
+    errno::{EACCES, EPERM},
     maps::{self, at},
     open::TLNPI_PROVIDER_OFFER,
     read,
 };
-
-const EPERM: i32 = -1;
-const EACCES: i32 = -13;
 
 /// CHANNELMSG_TL_CONNECT_RESULT (include/linux/hyperv.h): the host refuses a connect. Guests have no handler for it, so connect() waits
 /// until it times out. The message does not say which connect it is about.

@@ -1,0 +1,83 @@
+//! What happened at each port.
+
+use hvsock_common::{
+    CONNECT_RESULTS, ConnectResult, Direction, OPEN_RESULTS, OpenResult, Opening, PortKey, PortRecord,
+};
+
+use crate::{atomic, maps::PORTS};
+
+/// The record of a port, made if need be.
+#[inline(always)]
+fn port(port: u32, direction: u32) -> Option<*mut PortRecord> {
+    let key = PortKey { port, direction };
+    if let Some(record) = PORTS.get_ptr_mut(key) {
+        return Some(record);
+    }
+    // Another CPU may be first; its record is as good as ours.
+    let _ = PORTS.insert(key, NEW_PORT, 1);
+    PORTS.get_ptr_mut(key)
+}
+
+const NEW_PORT: PortRecord = PortRecord {
+    opens: [0; OPEN_RESULTS.len()],
+    connects: [0; CONNECT_RESULTS.len()],
+    accepted: 0,
+    never_accepted: 0,
+    max_ack_backlog: 0,
+    ack_backlog: 0,
+    peak_ack_backlog: 0,
+    pad: 0,
+    sk: 0,
+};
+
+/// Counts what became of an offer; `false` when the table has no room for its port.
+#[inline(always)]
+pub(crate) fn offer(opening: &Opening, result: OpenResult) -> bool {
+    let from_host = opening.direction == Direction::FromHost as u32;
+    let number = if from_host { opening.local_port } else { opening.remote_port };
+    if result == OpenResult::NotVsock {
+        return true;
+    }
+    let Some(record) = port(number, opening.direction) else { return false };
+    // SAFETY: a map value; opens run one at a time in hv_pri_chan's worker, yet nothing in the kernel promises it for ever.
+    unsafe {
+        atomic::add((&raw mut (*record).opens).cast::<u64>().add(result as usize), 1);
+        if from_host && opening.sk != 0 {
+            let now_queued = opening.ack_backlog + u32::from(result == OpenResult::Ok);
+            (*record).sk = opening.sk;
+            (*record).max_ack_backlog = opening.max_ack_backlog;
+            (*record).ack_backlog = now_queued;
+            if now_queued > (*record).peak_ack_backlog {
+                (*record).peak_ack_backlog = now_queued;
+            }
+        }
+    }
+    true
+}
+
+/// Counts a guest connect that failed.
+#[inline(always)]
+pub(crate) fn connect(number: u32, result: ConnectResult) -> bool {
+    let Some(record) = port(number, Direction::ToHost as u32) else { return false };
+    // SAFETY: a map value; the index is bounded by the enum.
+    unsafe { atomic::add((&raw mut (*record).connects).cast::<u64>().add(result as usize), 1) };
+    true
+}
+
+/// Counts an accepted connection.
+#[inline(always)]
+pub(crate) fn accepted(number: u32, direction: u32) -> bool {
+    let Some(record) = port(number, direction) else { return false };
+    // SAFETY: a map value.
+    unsafe { atomic::add(&raw mut (*record).accepted, 1) };
+    true
+}
+
+/// Counts a connection that nobody accepted.
+#[inline(always)]
+pub(crate) fn never_accepted(number: u32, direction: u32) -> bool {
+    let Some(record) = port(number, direction) else { return false };
+    // SAFETY: a map value.
+    unsafe { atomic::add(&raw mut (*record).never_accepted, 1) };
+    true
+}
