@@ -33,7 +33,7 @@ pub(super) fn run(args: &EventsArgs, live: &LiveArgs) -> Result<(), Failure> {
     while !stop.is_asked() {
         events.wait(PATIENCE)?;
         let began = Instant::now();
-        for event in events.drain(&source) {
+        for event in events.drain(&mut source)? {
             let text = if args.json {
                 serde_json::to_string(&event).map_err(anyhow::Error::from)?
             } else {
@@ -51,7 +51,7 @@ pub(super) fn run(args: &EventsArgs, live: &LiveArgs) -> Result<(), Failure> {
                 }
             }
         }
-        log.flush();
+        log.follow(&mut source);
         // A burst is read in one go, not one wake-up per event.
         if !stop.sleep_until(began + Duration::from_millis(20)) {
             break;

@@ -22,7 +22,7 @@ pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
     let mut done = 0;
     while !stop.is_asked() {
         let snapshot = source.snapshot()?;
-        log.flush();
+        log.follow(&mut source);
         match write(&snapshot, args.pretty) {
             Ok(()) => {}
             // Whoever read us has had enough.
@@ -34,7 +34,7 @@ pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
             break;
         }
     }
-    log.flush();
+    log.follow(&mut source);
     Ok(())
 }
 

@@ -22,7 +22,11 @@ impl Log for ToStderr {
 }
 
 /// Shows what the programs log; does nothing without `--verbose`.
-pub(super) struct KernelLog(Option<EbpfLogger<ToStderrRef>>);
+pub(super) struct KernelLog {
+    logger: Option<EbpfLogger<ToStderrRef>>,
+    verbose: bool,
+    epoch: u32,
+}
 
 type ToStderrRef = &'static dyn Log;
 
@@ -30,7 +34,7 @@ impl KernelLog {
     /// Begins to listen, and says how every event is attached.
     pub(super) fn begin(live: &mut Live, verbose: bool) -> Self {
         if !verbose {
-            return Self(None);
+            return Self { logger: None, verbose, epoch: live.epoch() };
         }
         for verdict in &live.loaded().verdicts {
             let symbol = verdict.symbol.unwrap_or("-");
@@ -42,20 +46,25 @@ impl KernelLog {
                 verdict.how
             );
         }
-        match EbpfLogger::init_with_logger(&mut live.loaded_mut().ebpf, &ToStderr as ToStderrRef) {
-            Ok(logger) => Self(Some(logger)),
+        let logger = match EbpfLogger::init_with_logger(&mut live.loaded_mut().ebpf, &ToStderr as ToStderrRef)
+        {
+            Ok(logger) => Some(logger),
             Err(error) => {
                 let _ =
                     writeln!(std::io::stderr(), "hvsock-top: no log lines from the eBPF programs: {error}");
-                Self(None)
+                None
             }
-        }
+        };
+        Self { logger, verbose, epoch: live.epoch() }
     }
 
-    /// Shows what has come since.
-    pub(super) fn flush(&mut self) {
-        if let Some(logger) = &mut self.0 {
+    /// Shows what has come since; begins anew when hv_sock was loaded anew.
+    pub(super) fn follow(&mut self, live: &mut Live) {
+        if let Some(logger) = &mut self.logger {
             logger.flush();
+        }
+        if live.epoch() != self.epoch {
+            *self = Self::begin(live, self.verbose);
         }
     }
 }

@@ -27,12 +27,12 @@ pub(super) fn known(ns: u64) -> Option<u64> {
 }
 
 /// What the Snapshot says of one record.
-pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight) -> Connection {
+pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight, epoch: u32) -> Connection {
     let inherited = record.flags & flag::INHERITED != 0;
     let since = known(record.opened_ns);
     let (pid, comm) = owner(record);
     Connection {
-        id: id(record),
+        id: id(record, epoch),
         relid: record.relid,
         direction: direction(record.direction),
         local_port: record.local_port,
@@ -58,8 +58,14 @@ pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight) -> Co
 
 /// Never used twice while the tool runs: the slot, and how many connections it has had. The sequence number grows by two when a
 /// connection takes the slot and by two when it leaves, so it is told the same from a live record and from the last one.
-pub(super) fn id(record: &ConnRecord) -> String {
-    format!("{}-{}", record.relid, (record.seq + 2) / 4)
+pub(super) fn id(record: &ConnRecord, epoch: u32) -> String {
+    let generation = (record.seq + 2) / 4;
+    if epoch == 0 {
+        format!("{}-{generation}", record.relid)
+    } else {
+        // The slots began anew when hv_sock was loaded again.
+        format!("{}-{generation}-{epoch}", record.relid)
+    }
 }
 
 pub(super) fn direction(number: u32) -> Direction {

@@ -10,6 +10,7 @@ use hvsock_common::{
 use crate::{kernel::Mapped, model};
 
 /// The sums over all CPUs.
+#[derive(Clone)]
 pub(super) struct Sums {
     /// By [`Hook`].
     pub accounting: Vec<Accounting>,
@@ -37,23 +38,29 @@ macro_rules! add_fields {
     ($to:expr, $from:expr, $($field:ident),+) => { $($to.$field += $from.$field;)+ };
 }
 
-/// Adds up all CPUs.
-pub(super) fn sum(cpus: &Mapped<CpuCounters>) -> Sums {
-    let mut sums = Sums {
-        accounting: vec![Accounting::default(); Hook::COUNT],
-        opens: Default::default(),
-        connects: Default::default(),
-        connects_ok: 0,
-        connects_late_timed_out: 0,
-        connects_abandoned: 0,
-        closes: Closes::default(),
-        closed: ClosedTotals::default(),
-        never_accepted: 0,
-        bind_not_permitted: 0,
-        host_refusals: 0,
-        teardown_failures: 0,
-        latency: vec![bytemuck::Zeroable::zeroed(); Latency::COUNT],
-    };
+impl Default for Sums {
+    fn default() -> Self {
+        Self {
+            accounting: vec![Accounting::default(); Hook::COUNT],
+            opens: Default::default(),
+            connects: Default::default(),
+            connects_ok: 0,
+            connects_late_timed_out: 0,
+            connects_abandoned: 0,
+            closes: Closes::default(),
+            closed: ClosedTotals::default(),
+            never_accepted: 0,
+            bind_not_permitted: 0,
+            host_refusals: 0,
+            teardown_failures: 0,
+            latency: vec![bytemuck::Zeroable::zeroed(); Latency::COUNT],
+        }
+    }
+}
+
+/// Adds up all CPUs, and what was counted before.
+pub(super) fn sum(cpus: &Mapped<CpuCounters>, before: &Sums) -> Sums {
+    let mut sums = before.clone();
     for index in 0..cpus.len() {
         let cpu = cpus.read(index);
         for (to, from) in sums.accounting.iter_mut().zip(&cpu.accounting) {

@@ -19,6 +19,7 @@ use crate::model::{EventKind, LifecycleEvent};
 /// The live kernel's lifecycle events, in the order in which they happened.
 pub struct Events {
     ring: RingBuf<MapData>,
+    epoch: u32,
     lost: u64,
 }
 
@@ -30,7 +31,7 @@ impl Events {
             .ebpf
             .take_map("EVENTS")
             .ok_or_else(|| anyhow!("the object has no map EVENTS"))?;
-        Ok(Self { ring: RingBuf::try_from(map)?, lost: 0 })
+        Ok(Self { ring: RingBuf::try_from(map)?, epoch: live.epoch(), lost: 0 })
     }
 
     /// Waits until there is something to read, at most `timeout`.
@@ -49,20 +50,32 @@ impl Events {
         self.ring.as_raw_fd()
     }
 
-    /// All events that have come since the last call; the last one says how many are missing, if any are.
-    pub fn drain(&mut self, live: &Live) -> Vec<LifecycleEvent> {
-        let moment = Moment::now();
-        let mut events = Vec::new();
-        while let Some(item) = self.ring.next() {
-            // The ring aligns entries to eight bytes, an event to 64.
-            if let Some(bytes) = item.get(..size_of::<Event>()) {
-                events.push(describe(&bytemuck::pod_read_unaligned(bytes), &moment));
-            }
+    /// All events that have come since the last call; the last one says how many are missing, if any are. Follows hv_sock when it is loaded
+    /// anew.
+    pub fn drain(&mut self, live: &mut Live) -> Result<Vec<LifecycleEvent>> {
+        let mut events = self.read();
+        live.follow()?;
+        if live.epoch() != self.epoch {
+            // What came between the reading above and the change, then the new ring.
+            events.extend(self.read());
+            *self = Self { lost: self.lost, ..Self::new(live)? };
         }
         let lost = live.events_lost();
         if lost > self.lost {
             events.push(LifecycleEvent::lost(lost - self.lost));
             self.lost = lost;
+        }
+        Ok(events)
+    }
+
+    fn read(&mut self) -> Vec<LifecycleEvent> {
+        let moment = Moment::now();
+        let mut events = Vec::new();
+        while let Some(item) = self.ring.next() {
+            // The ring aligns entries to eight bytes, an event to 64.
+            if let Some(bytes) = item.get(..size_of::<Event>()) {
+                events.push(describe(&bytemuck::pod_read_unaligned(bytes), &moment, self.epoch));
+            }
         }
         events
     }
@@ -79,7 +92,7 @@ impl std::os::fd::AsFd for Events {
 pub(super) const SENDERS: [Hook; 6] =
     [Hook::Open, Hook::Accept, Hook::Freed, Hook::ConnectEnd, Hook::ConnectTimeout, Hook::Established];
 
-fn describe(event: &Event, moment: &Moment) -> LifecycleEvent {
+fn describe(event: &Event, moment: &Moment, epoch: u32) -> LifecycleEvent {
     let record = &event.record;
     let (pid, comm) = owner(record);
     let kind = match Kind::from_u32(event.kind) {
@@ -94,7 +107,7 @@ fn describe(event: &Event, moment: &Moment) -> LifecycleEvent {
     LifecycleEvent {
         time: moment.wall_of(event.time_ns),
         event: kind,
-        id: has_channel.then(|| super::connections::id(record)),
+        id: has_channel.then(|| super::connections::id(record, epoch)),
         relid: has_channel.then_some(record.relid),
         direction: Some(direction(record.direction)),
         local_port: Some(record.local_port),

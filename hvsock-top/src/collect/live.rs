@@ -1,13 +1,13 @@
 //! The live kernel as a Source.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, mem, time::Instant};
 
 use anyhow::{Result, anyhow};
-use aya::maps::Map;
-use hvsock_common::{ConnRecord, CpuCounters, Hook, MAX_RELIDS};
+use hvsock_common::{ConnRecord, Hook, MAX_RELIDS};
 
 use super::{
     Source,
+    attached::{Attached, Before, Presence},
     clock::{Moment, monotonic_ns},
     connections::{Sight, describe},
     counters::{self, Sums},
@@ -19,22 +19,22 @@ use super::{
     vmbus,
 };
 use crate::{
-    kernel::{self, Blind, How, HvSock, LoadOptions, Loaded, Mapped},
+    kernel::{self, Blind, How, HvSock, LoadOptions, Loaded},
     model::{Accounting, Backend, Closes, Family, Host, Module, Probe, ProbeState, SCHEMA, Snapshot, Totals},
 };
 
 /// How to look at the live kernel.
 pub type LiveOptions = LoadOptions;
 
-/// How often the slots and the sums are read again when connections ended in between.
-const TRIES: usize = 32;
-
 /// The live kernel.
 pub struct Live {
-    loaded: Loaded,
-    slots: Mapped<ConnRecord>,
-    cpus: Mapped<CpuCounters>,
-    offered: Mapped<u64>,
+    options: LiveOptions,
+    attached: Attached,
+    before: Before,
+    /// Attachments before this one.
+    epoch: u32,
+    /// Why the attachment is of no use any more, while hv_sock is unloaded.
+    gone: Option<String>,
     began_ns: u64,
     last_ns: Option<u64>,
     torn: u64,
@@ -44,20 +44,12 @@ pub struct Live {
 impl Live {
     /// Attaches to the running kernel.
     pub fn attach(options: &LiveOptions) -> Result<Self, Blind> {
-        let loaded = kernel::load(options)?;
-        let map = |name: &str| match loaded.ebpf.map(name) {
-            Some(Map::Array(map)) => Ok(map),
-            _ => Err(Blind::Load { reason: format!("the object has no array {name}") }),
-        };
-        let failed = |e: std::io::Error| Blind::Load { reason: format!("mapping an array failed: {e}") };
-        let slots = Mapped::new(map("SLOTS")?, MAX_RELIDS).map_err(failed)?;
-        let cpus = Mapped::new(map("CPUS")?, loaded.facts.possible_cpus as usize).map_err(failed)?;
-        let offered = Mapped::new(map("OFFERED")?, MAX_RELIDS).map_err(failed)?;
         Ok(Self {
-            offered,
-            slots,
-            cpus,
-            loaded,
+            attached: Attached::new(options)?,
+            options: options.clone(),
+            before: Before::default(),
+            epoch: 0,
+            gone: None,
             began_ns: monotonic_ns(),
             last_ns: None,
             torn: 0,
@@ -67,42 +59,50 @@ impl Live {
 
     /// What became of each event.
     pub fn loaded(&self) -> &Loaded {
-        &self.loaded
+        &self.attached.loaded
     }
 
     /// The same, to be changed.
     pub fn loaded_mut(&mut self) -> &mut Loaded {
-        &mut self.loaded
+        &mut self.attached.loaded
     }
 
-    /// Reads slots and sums so that each connection is in exactly one of the two. A connection that ends moves from its slot to the sums;
-    /// if none did between two readings of the sums, the slots read in between fit them.
-    fn read_consistently(&mut self) -> (Pass, Sums) {
-        let mut before = counters::sum(&self.cpus);
-        for attempt in 1.. {
-            let pass = slots::read(&self.slots);
-            let after = counters::sum(&self.cpus);
-            let whole = after.accounting.iter().all(counters::adds_up);
-            if (before.closed.connections == after.closed.connections && whole) || attempt == TRIES {
-                return (pass, after);
-            }
-            before = after;
+    /// How often hv_sock was loaded anew since the tool began; what was taken from [`Live::loaded`] is of no use after a change.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Notices that hv_sock was unloaded, and attaches again when it is back. Totals go on from where they were.
+    pub fn follow(&mut self) -> Result<()> {
+        match self.attached.presence() {
+            Presence::Same => self.gone = None,
+            Presence::Gone => self.gone = Some("hv_sock is not loaded any more".to_owned()),
+            Presence::Another => match Attached::new(&self.options) {
+                Ok(attached) => {
+                    mem::replace(&mut self.attached, attached).retire(&mut self.before)?;
+                    self.epoch += 1;
+                    self.gone = None;
+                    self.inventory = Pace::new();
+                }
+                Err(blind) => self.gone = Some(format!("hv_sock was loaded anew, but {blind}")),
+            },
         }
-        unreachable!("the loop ends by returning")
+        Ok(())
     }
 
     /// Lifecycle events that found no room since the probes were attached.
     pub(super) fn events_lost(&self) -> u64 {
-        let sums = counters::sum(&self.cpus);
+        let sums = counters::sum(&self.attached.cpus, &self.before.sums);
         SENDERS.iter().map(|hook| sums.accounting[*hook as usize].ring_full).sum()
     }
 
     fn host(&self) -> Host {
-        let facts = &self.loaded.facts;
+        let facts = &self.attached.loaded.facts;
         Host {
             kernel: facts.release.clone(),
             hostname: facts.hostname.clone(),
             hv_sock: match facts.hv_sock {
+                _ if self.gone.is_some() => Module::Absent,
                 HvSock::Module => Module::Module,
                 HvSock::Builtin => Module::Builtin,
                 HvSock::Absent => Module::Absent,
@@ -115,9 +115,9 @@ impl Live {
     fn accounting(&self, sums: &Sums) -> Accounting {
         let mut reconciled = self.torn == 0;
         let mut hooks = BTreeMap::new();
-        for verdict in self.loaded.verdicts.iter().filter(|v| v.is_active()) {
+        for verdict in self.attached.loaded.verdicts.iter().filter(|v| v.is_active()) {
             let row = sums.accounting[verdict.hook as usize];
-            let missed = self.loaded.missed(verdict.hook);
+            let missed = self.attached.loaded.missed(verdict.hook);
             reconciled &= counters::adds_up(&row) && row.unpaired == 0 && missed.unwrap_or(0) == 0;
             reconciled &= row.map_full == 0 && row.ring_full == 0;
             hooks.insert(
@@ -140,25 +140,27 @@ impl Live {
 
 impl Source for Live {
     fn snapshot(&mut self) -> Result<Snapshot> {
+        self.follow()?;
         if self.inventory.is_due() {
             let begin = Instant::now();
-            self.loaded.take_inventory();
+            self.attached.loaded.take_inventory();
             self.inventory.taken(begin.elapsed());
         }
-        let live = |relid| slots::is_used(&self.slots, relid);
-        self.loaded.refresh(live).map_err(|e| anyhow!("looking at the rings failed: {e}"))?;
-        let listening = listeners::read(&mut self.loaded)?;
-        let ports = ports::read(&self.loaded)?;
-        let (pass, sums) = self.read_consistently();
+        let live = |relid| slots::is_used(&self.attached.slots, relid);
+        self.attached.loaded.refresh(live).map_err(|e| anyhow!("looking at the rings failed: {e}"))?;
+        let listening = listeners::read(&mut self.attached.loaded)?;
+        let ports = ports::add(ports::read(&self.attached.loaded)?, &self.before.ports);
+        let (pass, sums) = self.attached.read(&self.before);
         let moment = Moment::now();
         self.torn += pass.torn;
-        let loaded = &self.loaded;
+        let loaded = &self.attached.loaded;
         let sees = |hook: Hook| loaded.sees(hook);
         let sight =
             Sight(loaded.verdicts.iter().filter(|v| v.is_active()).fold(0, |bits, v| bits | v.hook.bit()));
-        let connections: Vec<_> = pass.live.iter().map(|record| describe(record, &moment, sight)).collect();
+        let connections: Vec<_> =
+            pass.live.iter().map(|record| describe(record, &moment, sight, self.epoch)).collect();
         let interval_ns = self.last_ns.map(|last| moment.ns - last);
-        let waiting = sees(Hook::Offer).then(|| vmbus::waiting(&self.offered));
+        let waiting = sees(Hook::Offer).then(|| vmbus::waiting(&self.attached.offered));
         let listeners = listeners::merge(&ports, &listening, sees);
         let snapshot = Snapshot {
             schema: SCHEMA,
@@ -183,7 +185,7 @@ impl Source for Live {
             connections,
             listeners,
             latency: sums.latency(sees),
-            probes: loaded.verdicts.iter().map(probe).collect(),
+            probes: loaded.verdicts.iter().map(|v| probe(v, self.gone.as_deref())).collect(),
             accounting: self.accounting(&sums),
         };
         self.last_ns = Some(moment.ns);
@@ -230,8 +232,9 @@ fn totals(
     }
 }
 
-fn probe(verdict: &kernel::Verdict) -> Probe {
+fn probe(verdict: &kernel::Verdict, gone: Option<&str>) -> Probe {
     let (backend, state) = match verdict.how {
+        _ if gone.is_some() => (Backend::None, ProbeState::Unavailable),
         How::Trampoline => (Backend::Fentry, ProbeState::Active),
         How::Kprobe => (Backend::Kprobe, ProbeState::Active),
         How::Tracepoint => (Backend::Tracepoint, ProbeState::Active),
@@ -246,6 +249,6 @@ fn probe(verdict: &kernel::Verdict) -> Probe {
         backend,
         state,
         required: verdict.required,
-        reason: verdict.reason.clone(),
+        reason: gone.map(str::to_owned).or_else(|| verdict.reason.clone()),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Depends on `kernel` for the maps and on `model` for what comes out.
 
+mod attached;
 mod clock;
 mod connections;
 mod counters;

@@ -34,6 +34,31 @@ pub(super) fn read(loaded: &Loaded) -> Result<Vec<(PortKey, PortRecord)>> {
     Ok(ports)
 }
 
+/// `now`, and what was counted before it.
+pub(super) fn add(
+    mut now: Vec<(PortKey, PortRecord)>,
+    before: &[(PortKey, PortRecord)],
+) -> Vec<(PortKey, PortRecord)> {
+    for (key, old) in before {
+        match now.iter_mut().find(|(k, _)| k == key) {
+            None => now.push((*key, *old)),
+            Some((_, record)) => {
+                for (to, from) in record.opens.iter_mut().zip(&old.opens) {
+                    *to += from;
+                }
+                for (to, from) in record.connects.iter_mut().zip(&old.connects) {
+                    *to += from;
+                }
+                record.accepted += old.accepted;
+                record.never_accepted += old.never_accepted;
+                record.peak_ack_backlog = record.peak_ack_backlog.max(old.peak_ack_backlog);
+            }
+        }
+    }
+    now.sort_by_key(|(key, _)| (key.direction, key.port));
+    now
+}
+
 /// What happened at one port.
 pub(super) fn describe((key, record): &(PortKey, PortRecord)) -> Port {
     let offers = OPEN_RESULTS.iter().map(|(result, name)| (*name, record.opens[*result as usize]));
@@ -43,5 +68,26 @@ pub(super) fn describe((key, record): &(PortKey, PortRecord)) -> Port {
         direction: direction(key.direction),
         offers: offers.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect(),
         connects: connects.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_add_up_by_key() {
+        let entry = |port, accepted, peak| {
+            let record = PortRecord {
+                accepted,
+                peak_ack_backlog: peak,
+                opens: [accepted; OPEN_RESULTS.len()],
+                ..PortRecord::default()
+            };
+            (PortKey { port, direction: 0 }, record)
+        };
+        let sum = add(vec![entry(7, 2, 1)], &[entry(7, 3, 4), entry(5, 1, 1)]);
+        assert_eq!(sum.iter().map(|(k, r)| (k.port, r.accepted)).collect::<Vec<_>>(), [(5, 1), (7, 5)]);
+        assert_eq!((sum[1].1.peak_ack_backlog, sum[1].1.opens[0]), (4, 5));
     }
 }

@@ -1,0 +1,109 @@
+//! One attachment to hv_sock: the loaded programs and their maps, mapped.
+
+use std::os::linux::fs::MetadataExt as _;
+
+use aya::maps::Map;
+use hvsock_common::{ConnRecord, CpuCounters, MAX_RELIDS, PortKey, PortRecord};
+
+use super::{
+    counters::{self, Sums},
+    ports,
+    slots::{self, Pass},
+};
+use crate::kernel::{self, Blind, HvSock, LoadOptions, Loaded, Mapped};
+
+/// How often the slots and the sums are read again when connections ended in between.
+const TRIES: usize = 32;
+
+/// Where the kernel shows that hv_sock is loaded.
+const MODULE: &str = "/sys/module/hv_sock";
+
+/// One attachment. The module's functions, and with them the probes, go when it is unloaded; the maps and what they say stay.
+pub(super) struct Attached {
+    pub loaded: Loaded,
+    pub slots: Mapped<ConnRecord>,
+    pub cpus: Mapped<CpuCounters>,
+    pub offered: Mapped<u64>,
+    module: Option<u64>,
+}
+
+/// What earlier attachments counted, so that the tool's totals never go back.
+#[derive(Default)]
+pub(super) struct Before {
+    pub sums: Sums,
+    pub ports: Vec<(PortKey, PortRecord)>,
+}
+
+impl Attached {
+    /// Attaches to hv_sock as it is now.
+    pub(super) fn new(options: &LoadOptions) -> Result<Self, Blind> {
+        let module = loaded_module();
+        let loaded = kernel::load(options)?;
+        let map = |name: &str| match loaded.ebpf.map(name) {
+            Some(Map::Array(map)) => Ok(map),
+            _ => Err(Blind::Load { reason: format!("the object has no array {name}") }),
+        };
+        let failed = |e: std::io::Error| Blind::Load { reason: format!("mapping an array failed: {e}") };
+        let slots = Mapped::new(map("SLOTS")?, MAX_RELIDS).map_err(failed)?;
+        let cpus = Mapped::new(map("CPUS")?, loaded.facts.possible_cpus as usize).map_err(failed)?;
+        let offered = Mapped::new(map("OFFERED")?, MAX_RELIDS).map_err(failed)?;
+        Ok(Self { loaded, slots, cpus, offered, module })
+    }
+
+    /// Whether hv_sock is still the one we attached to.
+    pub(super) fn presence(&self) -> Presence {
+        if self.loaded.facts.hv_sock == HvSock::Builtin {
+            return Presence::Same;
+        }
+        match loaded_module() {
+            None => Presence::Gone,
+            now if now == self.module => Presence::Same,
+            Some(_) => Presence::Another,
+        }
+    }
+
+    /// Reads slots and sums so that each connection is in exactly one of the two. A connection that ends moves from its slot to the sums;
+    /// if none did between two readings of the sums, the slots read in between fit them.
+    pub(super) fn read(&self, before: &Before) -> (Pass, Sums) {
+        let mut first = counters::sum(&self.cpus, &before.sums);
+        for attempt in 1.. {
+            let pass = slots::read(&self.slots);
+            let second = counters::sum(&self.cpus, &before.sums);
+            let whole = second.accounting.iter().all(counters::adds_up);
+            if (first.closed.connections == second.closed.connections && whole) || attempt == TRIES {
+                return (pass, second);
+            }
+            first = second;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// Detaches, and adds what was counted to `before`. Connections cannot outlive the module, so all are in the sums by now.
+    pub(super) fn retire(self, before: &mut Before) -> anyhow::Result<()> {
+        before.ports = ports::add(ports::read(&self.loaded)?, &before.ports);
+        // Nothing may be counted after the sums were read.
+        drop(self.loaded);
+        before.sums = counters::sum(&self.cpus, &before.sums);
+        Ok(())
+    }
+}
+
+/// Whether hv_sock is the one that an attachment was made to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It is.
+    Same,
+    /// It is not loaded.
+    Gone,
+    /// It was loaded anew.
+    Another,
+}
+
+/// Tells one loading of the module from the next. `None`: not loaded, or not ready yet.
+fn loaded_module() -> Option<u64> {
+    let state = std::fs::read_to_string(format!("{MODULE}/initstate")).ok()?;
+    if state.trim() != "live" {
+        return None;
+    }
+    std::fs::metadata(MODULE).ok().map(|metadata| metadata.st_ino())
+}
