@@ -206,8 +206,8 @@ at_return!(
 at_return!(Dequeue, pair::DEQUEUE, (0, 2), kp_dequeue, kr_dequeue, fx_dequeue, |vsk, _len, ret| {
     receive::dequeue(vsk, ret)
 });
-at_return!(SendEnd, pair::SEND, (0, 2), kp_send_end, kr_send_end, fx_send_end, |sock, _len, ret| send::end(
-    sock, ret
+at_return!(SendEnd, pair::SEND, (0, 2), kp_send_end, kr_send_end, fx_send_end, |sock, len, ret| send::end(
+    sock, len, ret
 ));
 at_return!(RecvEnd, pair::RECV, (0, 2), kp_recv_end, kr_recv_end, fx_recv_end, |sock, _len, ret| {
     receive::end(sock, ret)

@@ -127,19 +127,23 @@ unsafe fn end_stall(slot: *mut ConnRecord, with_room: bool) -> bool {
     }
 }
 
-/// `vsock_connectible_sendmsg(sock, msg, len)`, return.
+/// `vsock_connectible_sendmsg(sock, msg, len)`, return. A call that gives up after it has sent a part returns how much that was, and no
+/// error.
 #[inline(always)]
-pub(crate) fn end(sock: u64, ret: i64) -> Outcome {
+pub(crate) fn end(sock: u64, len: u64, ret: i64) -> Outcome {
     let Some(sk) = read::field(sock, at!(socket_sk)) else { return Outcome::Faulted };
     let Some(slot) = slot::of_socket(sk) else { return Outcome::Filtered };
     let ret = ret as i32 as i64;
     // SAFETY: the lock was let go a moment ago, in this very call; another sender may have it by now, and then only the stall it is
     // in could be ended early, by at most one call.
     unsafe {
-        if ret >= 0 {
+        if ret >= 0 && ret as u64 >= len {
             return Outcome::Recorded;
         }
         let stalled = end_stall(slot, false);
+        if ret >= 0 {
+            return Outcome::Recorded;
+        }
         let tx = &raw mut (*slot).tx;
         (*tx).last_error = (-ret) as u32;
         if ret == EAGAIN && !stalled {
