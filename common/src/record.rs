@@ -191,7 +191,7 @@ pub struct Phases {
     pub ring_alloc_ns: u64,
     /// Inside `vmbus_open`, less the ring's allocation.
     pub host_open_ns: u64,
-    /// The rest of `hvs_probe`.
+    /// The rest of `hvs_probe`, until the connection is established.
     pub other_open_ns: u64,
     /// Queued to accepted (from host). Writer: accepting thread.
     pub accept_wait_ns: u64,

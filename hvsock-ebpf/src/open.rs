@@ -278,7 +278,6 @@ pub(crate) fn end() -> Outcome {
     };
     // SAFETY: see `lookup_begin`.
     let opening = unsafe { &mut *opening };
-    let now = read::now();
     let result = classify::classify(opening);
     let counted = ports::offer(opening, result);
     if let Some(cpu) = maps::cpu() {
@@ -288,7 +287,7 @@ pub(crate) fn end() -> Outcome {
             *(&raw mut (*cpu).opens[direction]).cast::<u64>().add(result as usize) += 1;
         }
     }
-    let outcome = if result == OpenResult::Ok { finish(opening, now) } else { fail(opening, result) };
+    let outcome = if result == OpenResult::Ok { finish(opening) } else { fail(opening, result) };
     if let Some(open) = OPENS.get_ptr_mut(opening.relid) {
         // SAFETY: a map value; from here on the slot's state tells all.
         unsafe { open.write_volatile(0) };
@@ -297,11 +296,13 @@ pub(crate) fn end() -> Outcome {
     if counted { outcome } else { Outcome::MapFull }
 }
 
-/// Fills in the phases of a connection that came about. They are disjoint and add up to offer → end of the probe.
+/// Fills in the phases of a connection that came about. They are disjoint and add up to offer → established. What the probe does after that
+/// is of no concern to the connection, and takes long when whoever waited for it gets the CPU first.
 #[inline(always)]
-fn finish(opening: &Opening, now: u64) -> Outcome {
+fn finish(opening: &Opening) -> Outcome {
     let Some(slot) = slot::by_relid(opening.relid) else { return Outcome::MapFull };
-    let total = now - opening.begin_ns;
+    // SAFETY: a map value.
+    let total = unsafe { (*slot).opened_ns } - opening.begin_ns;
     let known = |ns: u64, step: u32| if opening.seen & step != 0 { ns } else { UNKNOWN };
     let lookup = known(opening.lookup_ns, seen::LOOKUP);
     let alloc = known(opening.alloc_ns, seen::ALLOC);

@@ -4,6 +4,7 @@
  * service, a `conn` line per connection. Writing gives one command:
  *   mode PORT MODE [ARG]                  what a service of the host plays
  *   connect GUESTPORT MODE [ARG] [COUNT]  the host connects to the guest
+ *   foreign GUESTPORT                     the same with a service GUID that is not vsock's
  *   release|rescind|fin [PORT]            all live connections, or one service's
  *   write BYTES [PORT]                    the host sends
  *   refuse_delay MS                       until an unopened offer is taken back
@@ -167,9 +168,10 @@ static int set_mode(u32 port, int mode, u64 arg)
 	return 0;
 }
 
+static u32 next_instance = 0x70000000;	/* the guest tells connections apart by it */
+
 static int connect(u32 port, int mode, u64 arg, u32 count)
 {
-	static u32 next_instance = 0x70000000;
 	guid_t type = service(port), inst;
 	struct hv_port *p;
 
@@ -187,6 +189,20 @@ static int connect(u32 port, int mode, u64 arg, u32 count)
 		hv_connect(&type, &inst, HV_FROM_HOST, mode, arg, p);
 	}
 	return 0;
+}
+
+/* As a host may: an offer for a service of another family, whose GUID happens to begin as a port would. */
+static int foreign(u32 port)
+{
+	guid_t type = GUID_INIT(0, 0xfacb, 0x11e6, 0xbd, 0x58, 0x64, 0x00, 0x6a, 0x79, 0x86, 0xd4), inst;
+	struct hv_port *p = hv_port_get(HV_FROM_HOST, port);
+
+	if (!p)
+		return -ENOMEM;
+	memcpy(&type, &port, sizeof(port));
+	p->connect_requests++;
+	inst = service(++next_instance);
+	return hv_connect(&type, &inst, HV_FROM_HOST, HV_ECHO, 0, p);
 }
 
 static void each(const char *word, u32 port, u64 bytes)
@@ -219,6 +235,8 @@ static int command(const char *line)
 		return set_mode(number, find_mode(name), arg);
 	if (n >= 3 && !strcmp(word, "connect") && number <= U32_MAX)
 		return connect(number, find_mode(name), arg, count);
+	if (n == 2 && !strcmp(word, "foreign") && number <= U32_MAX)
+		return foreign(number);
 	if (n == 2 && !strcmp(word, "refuse_delay")) {
 		hv_refuse_delay_ns = number * NSEC_PER_MSEC;
 		return 0;

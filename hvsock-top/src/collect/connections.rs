@@ -109,7 +109,7 @@ fn sent(record: &ConnRecord, moment: &Moment, sight: Sight) -> Sent {
         stalls: sight.if_seen(Hook::SendBlock, tx.stalls),
         stall_ns: stalls.then_some(tx.stall_ns),
         stalled_for_ns: stalls.then(|| lasting(tx.stalled_since, moment)),
-        last_error: sight.if_seen(Hook::SendEnd, tx.last_error),
+        last_error: sight.if_seen(Hook::SendEnd, errno(tx.last_error)),
     }
 }
 
@@ -124,8 +124,14 @@ fn received(record: &ConnRecord, moment: &Moment, sight: Sight) -> Received {
         wait_ns: waits.then_some(rx.wait_ns),
         waiting_for_ns: waits.then(|| lasting(rx.waiting_since, moment)),
         errors: sight.if_seen(Hook::RecvEnd, rx.errors),
-        last_error: sight.if_seen(Hook::RecvEnd, rx.last_error),
+        last_error: sight.if_seen(Hook::RecvEnd, errno(rx.last_error as u32).into()),
     }
+}
+
+/// What the caller of a system call gets to see. Between the kernel's own functions a call that a signal ended may say that it wants to be
+/// restarted: ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK (include/linux/errno.h).
+pub(super) fn errno(error: u32) -> u32 {
+    if matches!(error, 512..=514 | 516) { libc::EINTR as u32 } else { error }
 }
 
 /// A size or level that is zero or all ones when unknown.

@@ -119,7 +119,7 @@ fn describe(event: &Event, moment: &Moment, epoch: u32) -> LifecycleEvent {
         rx_bytes: ended.then_some(record.rx.bytes),
         unread_bytes: ended.then(|| super::connections::unread(record)).flatten(),
         why: why(kind, event.detail, record).map(str::to_owned),
-        errno: (event.error != 0).then_some(event.error.unsigned_abs()),
+        errno: (event.error != 0).then(|| super::connections::errno(event.error.unsigned_abs())),
         lost: None,
     }
 }

@@ -175,7 +175,7 @@ pub struct InRing {
     pub unread_bytes: Option<u32>,
 }
 
-/// The phases of a connection's life. The parts of the open are disjoint and add up to offer → open done.
+/// The phases of a connection's life. The parts of the open are disjoint and add up to offer → established.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionLatency {
     /// Guest connect to established.
@@ -188,7 +188,7 @@ pub struct ConnectionLatency {
     pub ring_alloc_ns: Option<u64>,
     /// Inside `vmbus_open`, less the allocation.
     pub host_open_ns: Option<u64>,
-    /// The rest of `hvs_probe`.
+    /// The rest of `hvs_probe`, until the connection is established.
     pub other_open_ns: Option<u64>,
     /// Queued to accepted.
     pub accept_wait_ns: Option<u64>,

@@ -38,8 +38,19 @@ impl Stream {
         Self::start(port, libc::SOCK_NONBLOCK)
     }
 
+    /// Like [`Self::connect`], with another limit than hv_sock's 2 s.
+    pub fn connect_within(port: u32, limit: Duration) -> io::Result<Self> {
+        let fd = socket(0)?;
+        let limit = libc::timeval { tv_sec: limit.as_secs() as i64, tv_usec: limit.subsec_micros().into() };
+        option(&fd, libc::AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit)?;
+        Self::connect_on(fd, port, 0)
+    }
+
     fn start(port: u32, flags: libc::c_int) -> io::Result<Self> {
-        let fd = socket(flags)?;
+        Self::connect_on(socket(flags)?, port, flags)
+    }
+
+    fn connect_on(fd: OwnedFd, port: u32, flags: libc::c_int) -> io::Result<Self> {
         let address = address(libc::VMADDR_CID_HOST, port);
         // SAFETY: the pointer and the length are those of one initialised sockaddr_vm.
         let result = unsafe { libc::connect(fd.as_raw_fd(), (&raw const address).cast(), ADDRESS_LEN) };
@@ -88,6 +99,11 @@ impl Stream {
         (&self.io).write_all(data)
     }
 
+    /// One send that may block; how many bytes it took.
+    pub fn send_once(&self, data: &[u8]) -> io::Result<usize> {
+        (&self.io).write(data)
+    }
+
     /// Sends what fits without waiting.
     pub fn send_now(&self, data: &[u8]) -> io::Result<usize> {
         self.io.set_nonblocking(true)?;
@@ -129,6 +145,17 @@ impl Stream {
         self.io.set_write_timeout(Some(limit))
     }
 
+    /// Reads and writes may block for ever.
+    pub fn set_no_limit(&self) -> io::Result<()> {
+        self.io.set_read_timeout(None)?;
+        self.io.set_write_timeout(None)
+    }
+
+    /// Another handle of the same socket, for another thread.
+    pub fn another(&self) -> io::Result<Self> {
+        Ok(Self { io: self.io.try_clone()? })
+    }
+
     /// Whether there is something to read, or the end, within `limit`.
     pub fn readable(&self, limit: Duration) -> io::Result<bool> {
         self.wait(PollFlags::IN, limit)
@@ -148,13 +175,31 @@ pub struct Listener {
 impl Listener {
     /// Listens at `port` with this backlog.
     pub fn bind(port: u32, backlog: u32) -> io::Result<Self> {
+        let bound = Self::bound(port)?;
+        bound.listen(backlog)?;
+        Ok(bound)
+    }
+
+    /// Bound to `port`, but not listening.
+    pub fn bound(port: u32) -> io::Result<Self> {
         let fd = socket(0)?;
         let address = address(libc::VMADDR_CID_ANY, port);
         // SAFETY: the pointer and the length are those of one initialised sockaddr_vm.
         check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), ADDRESS_LEN) })?;
-        // SAFETY: listen() takes no pointers.
-        check(unsafe { libc::listen(fd.as_raw_fd(), backlog as libc::c_int) })?;
         Ok(Self { fd })
+    }
+
+    /// Begins to listen.
+    pub fn listen(&self, backlog: u32) -> io::Result<()> {
+        // SAFETY: listen() takes no pointers.
+        check(unsafe { libc::listen(self.fd.as_raw_fd(), backlog as libc::c_int) })
+    }
+
+    /// SO_SNDBUF and SO_RCVBUF, from which hv_sock takes the sizes of the rings of the connections that come; the
+    /// kernel doubles them.
+    pub fn set_buffers(&self, send: libc::c_int, receive: libc::c_int) -> io::Result<()> {
+        option(&self.fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &send)?;
+        option(&self.fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &receive)
     }
 
     /// The next connection, or `None` when none has come within `limit`.
@@ -172,6 +217,16 @@ impl Listener {
 }
 
 const ADDRESS_LEN: libc::socklen_t = size_of::<libc::sockaddr_vm>() as libc::socklen_t;
+
+/// Not in libc (linux/vm_sockets.h, the variant with a `struct timeval`).
+const SO_VM_SOCKETS_CONNECT_TIMEOUT: libc::c_int = 6;
+
+fn option<T>(fd: &OwnedFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    // SAFETY: the pointer and the length are those of one initialised value, of the type that the option wants.
+    check(unsafe {
+        libc::setsockopt(fd.as_raw_fd(), level, name, std::ptr::from_ref(value).cast(), size_of::<T>() as u32)
+    })
+}
 
 fn socket(flags: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: socket() takes no pointers; the result is checked before it is owned.

@@ -34,8 +34,37 @@ const COMPLAINTS: &[&str] = &[
 pub(crate) struct Bed {
     marker: String,
     simulated: bool,
+    kernel: Kernel,
+}
+
+/// What hvsock-top puts into the kernel, by any way of looking.
+pub(crate) struct Kernel {
     attached: BTreeSet<String>,
-    programs: BTreeSet<u32>,
+    objects: BTreeSet<(&'static str, u32)>,
+}
+
+impl Kernel {
+    /// What is there now.
+    pub(crate) fn now() -> Result<Self> {
+        Ok(Self { attached: attached()?, objects: bpf::objects()? })
+    }
+
+    /// Waits until nothing is there that was not there then: the kernel frees some things with a delay.
+    pub(crate) fn is_as_before(&self) -> Result<()> {
+        let end = Instant::now() + SETTLE;
+        loop {
+            let now = Self::now()?;
+            let objects: Vec<_> = now.objects.difference(&self.objects).collect();
+            let attached: Vec<_> = now.attached.difference(&self.attached).collect();
+            if objects.is_empty() && attached.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                bail!("left behind: {objects:?}, kernel functions probed: {attached:#?}");
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
 
 impl Bed {
@@ -53,7 +82,7 @@ impl Bed {
             host("refuse_delay 500")?;
             host("reset")?;
         }
-        Ok(Self { marker, simulated, attached: attached()?, programs: bpf::programs()? })
+        Ok(Self { marker, simulated, kernel: Kernel::now()? })
     }
 
     /// Ends what is left of the scenario and looks for traces of it.
@@ -63,18 +92,7 @@ impl Bed {
             host("rescind")?;
             wait_ledger("no connection is left after the scenario", SETTLE, |l| l.host.live == 0)?;
         }
-        let end = Instant::now() + SETTLE;
-        loop {
-            let programs: Vec<u32> = bpf::programs()?.difference(&self.programs).copied().collect();
-            let attached: Vec<String> = attached()?.difference(&self.attached).cloned().collect();
-            if programs.is_empty() && attached.is_empty() {
-                break;
-            }
-            if Instant::now() > end {
-                bail!("left behind: BPF programs {programs:?}, kernel functions probed: {attached:#?}");
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
+        self.kernel.is_as_before()?;
         self.kernel_log()
     }
 

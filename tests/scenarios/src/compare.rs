@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::snapshot::{Snapshot, number};
 
+const PAGE: u64 = 4096;
+
 /// So many differing connections are shown, others counted.
 const SHOWN: usize = 4;
 
@@ -71,7 +73,20 @@ fn figures(value: &Value, conn: &Conn) -> Result<()> {
     if conn.in_used == 0 {
         wanted.extend([("rx/bytes", conn.tx_bytes), ("rx/packets", conn.tx_packets)]);
     }
+    // Both rings and their header pages are one block of a power of two of pages.
+    let pages = (conn.out_size + conn.in_size) / PAGE + 2;
+    let order = pages.next_power_of_two().trailing_zeros();
+    wanted.extend([("rings/memory_bytes", PAGE << order), ("rings/alloc_order", order.into())]);
     let mut wrong = String::new();
+    // Interrupts that come together make one callback.
+    let callbacks = number(value, "callbacks/count")?;
+    if callbacks > conn.irqs || (conn.irqs > 0 && callbacks == 0) {
+        write!(
+            wrong,
+            "callbacks/count: expected 1 to {} (the host's interrupts), got {callbacks}; ",
+            conn.irqs
+        )?;
+    }
     for (path, expected) in wanted {
         match number(value, path) {
             Ok(got) if got == expected => {}
@@ -105,6 +120,34 @@ pub(crate) fn totals(snapshot: &Snapshot, ledger: &Ledger) -> Result<()> {
     let closes = snapshot.sum("closes")?;
     let all = snapshot.at("closes");
     ensure!(closes == gone, "closes: expected {gone} in all, got {closes}: {all:?}");
+    Ok(())
+}
+
+/// These numbers.
+pub(crate) fn expect_all(snapshot: &Snapshot, wanted: &[(&str, u64)]) -> Result<()> {
+    wanted.iter().try_for_each(|(path, expected)| expect(snapshot, path, *expected))
+}
+
+/// These numbers of one connection.
+pub(crate) fn expect_of(value: &Value, wanted: &[(&str, u64)]) -> Result<()> {
+    for (path, expected) in wanted {
+        let got = number(value, path)?;
+        ensure!(got == *expected, "{path}: expected {expected}, got {got} in {value}");
+    }
+    Ok(())
+}
+
+/// A time that something imposed: within 10 % or 2 ms.
+pub(crate) fn near(what: &str, got: u64, imposed: u64) -> Result<()> {
+    let slack = (imposed / 10).max(2_000_000);
+    let ms = |ns: u64| ns as f64 / 1e6;
+    ensure!(
+        got.abs_diff(imposed) <= slack,
+        "{what}: expected {:.3} ms within {:.3} ms, got {:.3} ms",
+        ms(imposed),
+        ms(slack),
+        ms(got)
+    );
     Ok(())
 }
 

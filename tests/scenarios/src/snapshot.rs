@@ -25,8 +25,29 @@ impl Snapshot {
 
     /// The connections.
     pub(crate) fn connections(&self) -> Result<&[Value]> {
-        let list = self.at("connections").and_then(Value::as_array);
-        list.map(Vec::as_slice).context("the Snapshot has no list of connections")
+        self.list("connections")
+    }
+
+    /// The one connection there is.
+    pub(crate) fn connection(&self) -> Result<&Value> {
+        match self.connections()? {
+            [one] => Ok(one),
+            all => anyhow::bail!("expected one connection, got {}: {all:?}", all.len()),
+        }
+    }
+
+    /// The listener at `port`.
+    pub(crate) fn listener(&self, port: u32) -> Result<&Value> {
+        let mut matching = self.list("listeners")?.iter().filter(|l| l["port"] == port);
+        let found = matching.next().with_context(|| format!("no listener at {port}"))?;
+        anyhow::ensure!(matching.next().is_none(), "two listeners at {port}");
+        Ok(found)
+    }
+
+    /// The list at `path`.
+    pub(crate) fn list(&self, path: &str) -> Result<&[Value]> {
+        let list = self.at(path).and_then(Value::as_array);
+        list.map(Vec::as_slice).with_context(|| format!("the Snapshot has no list {path}"))
     }
 
     /// The sum of the numbers in the object at `path`; what was not measured counts nothing.

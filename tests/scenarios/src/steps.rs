@@ -7,6 +7,7 @@ use hvsock_guest::host;
 use hvsock_guest::ledger::{Ledger, State};
 
 use crate::compare;
+use crate::histograms;
 use crate::snapshot::Snapshot;
 use crate::top::Top;
 
@@ -30,6 +31,13 @@ pub(crate) fn exact(top: &Top) -> Result<Snapshot> {
     top.wait("what the ledger says", |s| {
         compare::live(s, &ledger)?;
         compare::totals(s, &ledger)?;
+        histograms::consistent(s)?;
         compare::accounting(s)
     })
+}
+
+/// Waits until all connections are gone, and for hvsock-top to say the same.
+pub(crate) fn all_gone_exact(top: &Top) -> Result<Snapshot> {
+    all_gone()?;
+    exact(top)
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,15 +19,60 @@ const INTERVAL: &str = "200ms";
 /// A running `hvsock-top json`; killed when dropped.
 pub(crate) struct Top {
     child: Child,
-    snapshots: Receiver<Result<Snapshot>>,
+    newest: Arc<Newest>,
     stderr: Option<JoinHandle<String>>,
+}
+
+/// The newest line that nobody has looked at: those before it, of 2,000 connections each, would fill the guest's memory.
+#[derive(Default)]
+struct Newest {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Nothing,
+    Line(String),
+    Ended,
+}
+
+impl Newest {
+    fn put(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.changed.notify_one();
+    }
+
+    /// The line, once there is one; [`State::Nothing`] when none has come by `end`.
+    fn take(&self, end: Instant) -> State {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &*state {
+                State::Ended => return State::Ended,
+                State::Line(_) => return std::mem::take(&mut *state),
+                State::Nothing => {}
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return State::Nothing;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
 }
 
 impl Top {
     /// Starts it and waits for the first Snapshot: from then on it misses nothing.
     pub(crate) fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn start_with(options: &[&str]) -> Result<Self> {
         let mut child = Command::new("hvsock-top")
             .args(["json", "--interval", INTERVAL])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -35,25 +80,24 @@ impl Top {
             .context("cannot start hvsock-top")?;
         let stdout = child.stdout.take().context("no stdout")?;
         let mut errors = child.stderr.take().context("no stderr")?;
-        let (sender, snapshots) = channel();
+        let newest = Arc::new(Newest::default());
+        let writer = Arc::clone(&newest);
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
-                let parsed = line.map_err(Into::into).and_then(|l| Snapshot::parse(&l));
-                if sender.send(parsed).is_err() {
-                    break;
-                }
+                writer.put(State::Line(line.unwrap_or_else(|error| error.to_string())));
             }
+            writer.put(State::Ended);
         });
         let stderr = thread::spawn(move || {
             let mut text = Vec::new();
             errors.read_to_end(&mut text).ok();
             String::from_utf8_lossy(&text).into_owned()
         });
-        let mut top = Self { child, snapshots, stderr: Some(stderr) };
-        match top.snapshots.recv_timeout(LIMIT) {
-            Ok(first) => first.map(|_| top),
-            Err(RecvTimeoutError::Timeout) => bail!("hvsock-top shows nothing after {LIMIT:?}"),
-            Err(RecvTimeoutError::Disconnected) => Err(top.died()),
+        let mut top = Self { child, newest, stderr: Some(stderr) };
+        match top.newest.take(Instant::now() + LIMIT) {
+            State::Line(first) => Snapshot::parse(&first).map(|_| top),
+            State::Nothing => bail!("hvsock-top shows nothing after {LIMIT:?}"),
+            State::Ended => Err(top.died()),
         }
     }
 
@@ -75,13 +119,12 @@ impl Top {
         let mut passed = false;
         let mut last = anyhow!("no Snapshot has come");
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let snapshot = match self.snapshots.recv_timeout(left) {
-                Ok(snapshot) => snapshot?,
-                Err(RecvTimeoutError::Timeout) => {
+            let snapshot = match self.newest.take(end) {
+                State::Line(line) => Snapshot::parse(&line)?,
+                State::Nothing => {
                     return Err(last.context(format!("hvsock-top does not show within {limit:?}: {what}")));
                 }
-                Err(RecvTimeoutError::Disconnected) => bail!("hvsock-top ended while waiting for: {what}"),
+                State::Ended => bail!("hvsock-top ended while waiting for: {what}"),
             };
             if snapshot.number("uptime_ns")? < begun {
                 continue;
@@ -144,8 +187,8 @@ impl Drop for Top {
     }
 }
 
-/// CLOCK_MONOTONIC, which Snapshots carry as `uptime_ns`.
-fn uptime() -> Result<u64> {
+/// CLOCK_MONOTONIC, which Snapshots carry as `uptime_ns`, and the ledger all over.
+pub(crate) fn uptime() -> Result<u64> {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Ok(u64::try_from(now.tv_sec)? * 1_000_000_000 + u64::try_from(now.tv_nsec)?)
 }

@@ -1,19 +1,39 @@
 //! The scenarios, in the order in which they run.
 
+mod backlog;
 mod bad_input;
+mod clock;
+mod close_slow;
 mod closed_by_guest;
 mod closed_by_host;
+mod connect_failures;
+mod denied;
 mod download;
 mod echo;
 mod host_connects;
 mod killed;
+mod kprobes;
+mod lifecycle;
 mod no_btf;
 mod no_hv_sock;
+mod nonsense;
 mod not_root;
+mod open_failures;
+mod open_phases;
 mod pipe_closed;
 mod push;
+mod receive_wait;
+mod reload;
+mod rescind_load;
+mod rescind_unread;
 mod ring_full;
+mod ring_sizes;
+mod send_stall;
+mod signals;
 mod started_after;
+mod storm;
+mod ten_thousand;
+mod two_cpus;
 mod two_hundred;
 mod two_tops;
 
@@ -35,6 +55,26 @@ pub(crate) const ALL: &[Scenario] = &[
     pipe_closed::SCENARIO,
     no_btf::SCENARIO,
     no_hv_sock::SCENARIO,
+    open_failures::SCENARIO,
+    connect_failures::SCENARIO,
+    open_phases::SCENARIO,
+    backlog::SCENARIO,
+    send_stall::SCENARIO,
+    receive_wait::SCENARIO,
+    close_slow::SCENARIO,
+    rescind_unread::SCENARIO,
+    ring_sizes::SCENARIO,
+    lifecycle::SCENARIO,
+    kprobes::SCENARIO,
+    nonsense::SCENARIO,
+    clock::SCENARIO,
+    storm::SCENARIO,
+    ten_thousand::SCENARIO,
+    signals::SCENARIO,
+    denied::SCENARIO,
+    reload::SCENARIO,
     host_connects::SCENARIO,
+    two_cpus::SCENARIO,
+    rescind_load::SCENARIO,
     two_hundred::SCENARIO,
 ];

@@ -1,0 +1,92 @@
+//! The guest closes, and the host is slow to answer, or does not.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use hvsock_guest::{host, traffic};
+
+use crate::compare::{self, near};
+use crate::events::{Events, count};
+use crate::runner::Scenario;
+use crate::snapshot::number;
+use crate::steps;
+use crate::top::{Top, uptime};
+
+pub(super) const SCENARIO: Scenario = Scenario::new(
+    "close_slow",
+    "a close that the host answers late, and one that it never answers, which ends after 8 s",
+    run,
+);
+
+const SECOND: u64 = 1_000_000_000;
+
+fn run() -> Result<()> {
+    host::host("mode 5400 stall")?;
+    host::host("mode 5401 linger")?;
+    let events = Events::start()?;
+    let top = Top::start()?;
+
+    // The host does not even read the FIN, for 700 ms.
+    let late = traffic::connect(5400)?;
+    late.send(&[0; 1000])?;
+    let begun = uptime()?;
+    drop(late);
+    top.wait("a connection that is closing", |s| {
+        let value = s.connection()?;
+        ensure!(value["state"] == "closing", "not closing: {value}");
+        ensure!(value["latency"]["close_ns"].is_null(), "closed before it is: {value}");
+        compare::expect(s, "latency/close/count", 0)
+    })?;
+    thread::sleep(Duration::from_millis(700));
+    host::host("release 5400")?;
+    let ledger = steps::all_gone()?;
+    let imposed = ledger.conns[0].rescinded_ns - begun;
+    let snapshot = steps::exact(&top)?;
+    compare::expect_all(
+        &snapshot,
+        &[("closes/graceful", 1), ("closes/timed_out", 0), ("closes/by_host", 0), ("closes/other", 0)],
+    )?;
+    near("the close", snapshot.number("latency/close/max_ns")?, imposed)?;
+
+    let never = traffic::connect(5401)?;
+    never.send(&[0; 2000])?;
+    steps::exact(&top)?;
+    let begun = uptime()?;
+    drop(never);
+    thread::sleep(Duration::from_secs(6));
+    top.wait("still closing after 6 s", |s| {
+        ensure!(s.connection()?["state"] == "closing", "not closing: {}", s.connection()?);
+        compare::expect(s, "closes/timed_out", 0)
+    })?;
+    let snapshot = top.wait("a close that has timed out", |s| compare::expect(s, "closes/timed_out", 1))?;
+    let took = number(snapshot.connection()?, "latency/close_ns")?;
+    ensure!(
+        took.abs_diff(8 * SECOND) <= 8 * SECOND / 50,
+        "the close: expected 8 s within 2 %, got {took} ns"
+    );
+    ensure!(uptime()? - begun >= took, "the close took longer than there was time");
+    compare::expect(&snapshot, "latency/close/max_ns", took)?;
+    // The channel is the host's, and it has not taken it back: the connection is there as long as it takes.
+    host::host("rescind 5401")?;
+    let snapshot = steps::all_gone_exact(&top)?;
+    compare::expect_all(
+        &snapshot,
+        &[
+            ("closes/graceful", 1),
+            ("closes/timed_out", 1),
+            ("closes/by_host", 0),
+            ("closes/other", 0),
+            ("latency/close/count", 2),
+            ("totals/tx_bytes", 3000),
+        ],
+    )?;
+    events.wait("both closes with their reasons", |seen| {
+        let of = |why| count(seen, "closed", Some(why), 0);
+        ensure!((of("graceful"), of("timed_out")) == (1, 1), "closes: {seen:?}");
+        ensure!(seen.len() == 4, "expected 4 events, got {}", seen.len());
+        Ok(())
+    })?;
+    events.stop()?;
+    top.stop()
+}

@@ -1,0 +1,186 @@
+//! Where the time of an open goes.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use hvsock_guest::ledger::Conn;
+use hvsock_guest::vsock::{Listener, Stream};
+use hvsock_guest::{host, traffic};
+use serde_json::Value;
+
+use crate::compare::{self, near};
+use crate::runner::Scenario;
+use crate::snapshot::{Snapshot, number};
+use crate::steps;
+use crate::top::{Top, uptime};
+
+pub(super) const SCENARIO: Scenario = Scenario::new(
+    "open_phases",
+    "the host delays the offer, the answer, the first byte; the guest delays the accept: each in its phase alone",
+    run,
+);
+
+const MS: u64 = 1_000_000;
+const PARTS: [&str; 5] = ["offer_to_probe_ns", "lookup_ns", "ring_alloc_ns", "host_open_ns", "other_open_ns"];
+
+fn run() -> Result<()> {
+    let top = Top::start()?;
+    let streams = [offer_delayed(&top)?, answer_held(&top)?, answer_awaited(&top)?];
+    let queued = behind_another(&top)?;
+    let accepted = accept_delayed(&top)?;
+    drop((streams, queued, accepted));
+    steps::all_gone_exact(&top)?;
+    top.stop()
+}
+
+/// The connection of the ledger at the service's port, and what the Snapshot says of it.
+fn only(snapshot: &Snapshot, port: u32) -> Result<(Conn, Value)> {
+    let ledger = host::ledger()?;
+    let conn = ledger.of_service(port).next().context("not in the ledger")?;
+    let value = compare::find(snapshot.connections()?, conn)?;
+    Ok((conn.clone(), value.clone()))
+}
+
+fn part(value: &Value, name: &str) -> Result<u64> {
+    number(value, &format!("latency/{name}"))
+}
+
+/// When it was established, by the Snapshot.
+fn established(snapshot: &Snapshot, value: &Value) -> Result<u64> {
+    Ok(snapshot.number("uptime_ns")? - number(value, "age_ns")?)
+}
+
+/// The parts are disjoint and leave nothing out: together they last from the host's offer until the connection is
+/// there. That comes after the host's answer.
+fn add_up(snapshot: &Snapshot, conn: &Conn, value: &Value) -> Result<()> {
+    let sum = PARTS.iter().map(|name| part(value, name)).sum::<Result<u64>>()?;
+    let established = established(snapshot, value)?;
+    near("all parts of the open", sum, established - conn.offered_ns)?;
+    ensure!(established >= conn.opened_ns, "established before the host's answer");
+    Ok(())
+}
+
+/// The host lets the guest wait 400 ms for the offer: that is in the connect's time, and in no part of the open.
+fn offer_delayed(top: &Top) -> Result<Stream> {
+    host::host("mode 5200 delay 400")?;
+    let stream = traffic::connect(5200)?;
+    let snapshot = steps::exact(top)?;
+    let (conn, value) = only(&snapshot, 5200)?;
+    add_up(&snapshot, &conn, &value)?;
+    let sum = PARTS.iter().map(|name| part(&value, name)).sum::<Result<u64>>()?;
+    near("the connect", part(&value, "connect_ns")?, 400 * MS + sum)?;
+    ensure!(
+        part(&value, "offer_to_probe_ns")? < 200 * MS,
+        "the wait for the offer is in offer_to_probe: {value}"
+    );
+    Ok(stream)
+}
+
+/// The host answers the open request after 400 ms.
+fn answer_held(top: &Top) -> Result<Stream> {
+    host::host("mode 5201 hold 400")?;
+    let stream = traffic::connect(5201)?;
+    let snapshot = steps::exact(top)?;
+    let (conn, value) = only(&snapshot, 5201)?;
+    add_up(&snapshot, &conn, &value)?;
+    near("the wait for the host's answer", part(&value, "host_open_ns")?, 400 * MS)?;
+    near("the connect", part(&value, "connect_ns")?, conn.opened_ns - conn.offered_ns)?;
+    Ok(stream)
+}
+
+/// The host answers when it is told to.
+fn answer_awaited(top: &Top) -> Result<Stream> {
+    host::host("mode 5202 noopen")?;
+    let connecting = thread::spawn(|| traffic::connect(5202));
+    top.wait("a connection that is being opened", |s| {
+        ensure!(s.connections()?.iter().any(|c| c["state"] == "opening"), "none");
+        Ok(())
+    })?;
+    thread::sleep(Duration::from_millis(400));
+    host::host("release 5202")?;
+    let stream = connecting.join().map_err(|_| anyhow!("the thread panicked"))??;
+    let snapshot = steps::exact(top)?;
+    let (conn, value) = only(&snapshot, 5202)?;
+    add_up(&snapshot, &conn, &value)?;
+    let before: u64 = PARTS[..3].iter().map(|name| part(&value, name)).sum::<Result<u64>>()?;
+    near(
+        "the wait for the host's answer",
+        part(&value, "host_open_ns")?,
+        conn.opened_ns - conn.offered_ns - before,
+    )?;
+    Ok(stream)
+}
+
+/// One worker opens all: the second waits until the host has answered the first.
+fn behind_another(top: &Top) -> Result<Vec<Stream>> {
+    host::host("mode 5203 hold 400")?;
+    let threads = [(); 2].map(|()| thread::spawn(|| traffic::connect(5203)));
+    let mut streams = Vec::new();
+    for thread in threads {
+        streams.push(thread.join().map_err(|_| anyhow!("the thread panicked"))??);
+    }
+    let snapshot = steps::exact(top)?;
+    let ledger = host::ledger()?;
+    let [first, second] = ledger.of_service(5203).collect::<Vec<_>>()[..] else {
+        anyhow::bail!("not two connections")
+    };
+    let value = compare::find(snapshot.connections()?, second)?;
+    add_up(&snapshot, second, value)?;
+    let wait = first.opened_ns.saturating_sub(second.offered_ns);
+    ensure!(wait > 200 * MS, "the two did not come together: {wait} ns");
+    near("the wait behind another", part(value, "offer_to_probe_ns")?, wait)?;
+    near("the wait for the host's answer", part(value, "host_open_ns")?, 400 * MS)?;
+    Ok(streams)
+}
+
+/// The guest accepts after 400 ms, and the first byte comes 400 ms later, once from the host and once to it.
+fn accept_delayed(top: &Top) -> Result<Vec<Stream>> {
+    let listener = Listener::bind(6200, 8).context("cannot listen")?;
+    host::host("connect 6200 echo 0 2")?;
+    let ledger =
+        steps::wait_ledger("two are open", |l| l.of_service(6200).filter(|c| c.opened_ns > 0).count() == 2)?;
+    thread::sleep(Duration::from_millis(400));
+    let mut streams = Vec::new();
+    let mut accepted = Vec::new();
+    for _ in 0..2 {
+        streams.push(listener.accept(Duration::ZERO)?.context("nothing to accept")?);
+        accepted.push(uptime()?);
+    }
+    thread::sleep(Duration::from_millis(400));
+    host::host("write 50 6200")?;
+    streams[0].receive_exact(&mut [0; 50])?;
+    streams[1].receive_exact(&mut [0; 50])?;
+    let received = uptime()?;
+    let snapshot = steps::exact(top)?;
+    for (conn, accepted) in ledger.of_service(6200).zip(accepted) {
+        let value = compare::find(snapshot.connections()?, conn)?;
+        add_up(&snapshot, conn, value)?;
+        let established = established(&snapshot, value)?;
+        near("the wait to be accepted", part(value, "accept_wait_ns")?, accepted - established)?;
+        near("the first byte received", part(value, "first_byte_ns")?, received - established)?;
+        ensure!(value["latency"]["connect_ns"].is_null(), "no connect of the guest's: {value}");
+        ensure!(value["comm"] == "scenarios", "not accepted by us: {value}");
+    }
+    compare::expect_of(
+        snapshot.listener(6200)?,
+        &[("accepted", 2), ("max_backlog", 8), ("peak_backlog", 2)],
+    )?;
+    compare::expect_all(
+        &snapshot,
+        &[("latency/first_byte_rx/count", 2), ("latency/first_byte_tx/count", 0)],
+    )?;
+
+    host::host("mode 5204 sink")?;
+    let stream = traffic::connect(5204)?;
+    let connected = uptime()?;
+    thread::sleep(Duration::from_millis(400));
+    stream.send(b"first")?;
+    let sent = uptime()?;
+    let snapshot = steps::exact(top)?;
+    let (_, value) = only(&snapshot, 5204)?;
+    near("the first byte sent", part(&value, "first_byte_ns")?, sent - connected)?;
+    compare::expect(&snapshot, "latency/first_byte_tx/count", 1)?;
+    streams.push(stream);
+    Ok(streams)
+}
