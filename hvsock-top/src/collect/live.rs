@@ -130,6 +130,7 @@ impl Live {
                     map_full: row.map_full,
                     faulted: row.faulted,
                     unpaired: row.unpaired,
+                    in_flight: (row.entered > 0).then(|| row.entered.saturating_sub(row.seen)),
                     missed,
                 },
             );

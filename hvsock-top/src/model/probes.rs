@@ -68,6 +68,9 @@ pub struct Hook {
     pub faulted: u64,
     /// Returns without their entry.
     pub unpaired: u64,
+    /// Calls that were entered and have not returned: calls that block (accept, send, receive) and, with kprobes, those whose return the kernel
+    /// missed for want of instances. `None`: the event has no two ends.
+    pub in_flight: Option<u64>,
     /// Events the kernel did not deliver to the programs; `None`: this kernel does not say.
     pub missed: Option<u64>,
 }
