@@ -16,7 +16,7 @@ use hvsock_common::{CALL_ROWS, Call, Hook, Outcome, pair};
 use crate::{
     accept, account, callback, close, connect, inventory,
     maps::{CALLS, at},
-    open, receive, refresh, send, vmbus,
+    open, read, receive, refresh, send, vmbus,
 };
 
 /// The value the traced function returned.
@@ -270,4 +270,13 @@ fn refresh_listener(ctx: RawTracePointContext) -> i32 {
 fn refresh_rings(ctx: RawTracePointContext) -> i32 {
     refresh::from(ctx.arg::<u64>(0) as u32);
     0
+}
+
+/// Never attached: the loader runs it once to learn a variable of the kernel's. Zero when it cannot be read. The macro for raw tracepoints
+/// would throw the result away.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn read_u32(ctx: *mut core::ffi::c_void) -> u32 {
+    let at = RawTracePointContext::new(ctx).arg::<u64>(0);
+    read::field(at, 0).unwrap_or(0)
 }

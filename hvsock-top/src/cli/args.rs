@@ -55,6 +55,16 @@ pub(super) enum Command {
     Json(JsonArgs),
     /// Print one line per connection opened, refused, accepted or closed
     Events(EventsArgs),
+    /// Say what can be observed here, what not, why, and how to fix it; exit 1 when blind
+    Doctor(DoctorArgs),
+}
+
+/// Options of `doctor`.
+#[derive(Args, Debug)]
+pub(super) struct DoctorArgs {
+    /// Print the report as JSON, one object
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Options of `json`.

@@ -8,6 +8,7 @@ use std::{
 use super::{
     Failure,
     args::{EventsArgs, LiveArgs},
+    least,
     log::KernelLog,
     signals::Stop,
 };
@@ -26,6 +27,7 @@ pub(super) fn run(args: &EventsArgs, live: &LiveArgs) -> Result<(), Failure> {
     let mut source = Live::attach(&options)?;
     let mut log = KernelLog::begin(&mut source, live.verbose);
     let mut events = Events::new(&mut source)?;
+    least::reduce(&mut source, live.verbose);
     let mut left = args.count;
     if !args.json {
         let _ = writeln!(io::stderr(), "{}", heading());

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use super::{
     Failure,
     args::{JsonArgs, LiveArgs},
+    least,
     log::KernelLog,
     signals::{Stop, Ticks},
 };
@@ -17,6 +18,7 @@ pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
     let stop = Stop::listen()?;
     let mut source = Live::attach(&live.options())?;
     let mut log = KernelLog::begin(&mut source, live.verbose);
+    least::reduce(&mut source, live.verbose);
     let count = if args.once { Some(1) } else { args.count };
     let mut ticks = Ticks::new(args.interval);
     let mut done = 0;

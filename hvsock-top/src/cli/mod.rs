@@ -1,9 +1,11 @@
 //! The command line: one file per subcommand. Exit codes and error texts are decided here.
 
 mod args;
+mod doctor;
 mod events;
 mod failure;
 mod json;
+mod least;
 mod log;
 mod signals;
 mod table;
@@ -23,12 +25,13 @@ pub fn run() -> ExitCode {
         Err(error) => return failure::usage(&error),
     };
     let result = match &cli.command {
-        None => table::run(&cli.live),
-        Some(Command::Json(args)) => json::run(args, &cli.live),
-        Some(Command::Events(args)) => events::run(args, &cli.live),
+        None => table::run(&cli.live).map(|()| ExitCode::SUCCESS),
+        Some(Command::Json(args)) => json::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
+        Some(Command::Events(args)) => events::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
+        Some(Command::Doctor(args)) => doctor::run(args, &cli.live),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }

@@ -12,6 +12,7 @@ use signal_hook::{
 };
 
 use super::Failure;
+use crate::kernel;
 
 /// Listens for SIGINT, SIGTERM and SIGHUP from its creation on, so that output always ends with a whole line.
 pub(super) struct Stop {
@@ -32,13 +33,18 @@ impl Stop {
     fn begin() -> std::io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let (sender, receiver) = channel();
+        let (ready, started) = channel();
         thread::Builder::new().name("signals".into()).spawn(move || {
+            // Capabilities belong to threads, and this one needs none. Whether it worked is seen when the others are given up.
+            let _ = kernel::renounce();
+            let _ = ready.send(());
             for signal in signals.forever() {
                 if sender.send(signal).is_err() {
                     break;
                 }
             }
         })?;
+        let _ = started.recv();
         Ok(Self { signals: receiver })
     }
 

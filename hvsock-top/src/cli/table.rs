@@ -19,6 +19,7 @@ use crossterm::{
 use super::{
     Failure,
     args::LiveArgs,
+    least,
     signals::{Stop, Ticks},
 };
 use crate::{
@@ -36,6 +37,7 @@ pub(super) fn run(live: &LiveArgs) -> Result<(), Failure> {
     }
     let stop = Stop::listen()?;
     let mut source = Live::attach(&live.options())?;
+    least::reduce(&mut source, false);
     let screen = Screen::enter()?;
     let mut rates = Rates::default();
     let mut ticks = Ticks::new(INTERVAL);

@@ -10,7 +10,7 @@ use super::{
     ports,
     slots::{self, Pass},
 };
-use crate::kernel::{self, Blind, HvSock, LoadOptions, Loaded, Mapped};
+use crate::kernel::{self, Blind, HvSock, LoadOptions, Loaded, Mapped, NotLoaded};
 
 /// How often the slots and the sums are read again when connections ended in between.
 const TRIES: usize = 32;
@@ -36,9 +36,14 @@ pub(super) struct Before {
 
 impl Attached {
     /// Attaches to hv_sock as it is now.
-    pub(super) fn new(options: &LoadOptions) -> Result<Self, Blind> {
+    pub(super) fn new(options: &LoadOptions) -> Result<Self, NotLoaded> {
         let module = loaded_module();
         let loaded = kernel::load(options)?;
+        let verdicts = loaded.verdicts.clone();
+        Self::map(loaded, module).map_err(|blind| NotLoaded { blind, verdicts, each: true })
+    }
+
+    fn map(loaded: Loaded, module: Option<u64>) -> Result<Self, Blind> {
         let map = |name: &str| match loaded.ebpf.map(name) {
             Some(Map::Array(map)) => Ok(map),
             _ => Err(Blind::Load { reason: format!("the object has no array {name}") }),

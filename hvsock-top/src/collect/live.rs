@@ -19,7 +19,7 @@ use super::{
     vmbus,
 };
 use crate::{
-    kernel::{self, Blind, How, HvSock, LoadOptions, Loaded},
+    kernel::{self, Blind, How, HvSock, Kept, LoadOptions, Loaded, NotLoaded},
     model::{Accounting, Backend, Closes, Family, Host, Module, Probe, ProbeState, SCHEMA, Snapshot, Totals},
 };
 
@@ -44,6 +44,11 @@ pub struct Live {
 impl Live {
     /// Attaches to the running kernel.
     pub fn attach(options: &LiveOptions) -> Result<Self, Blind> {
+        Self::attach_or_explain(options).map_err(Blind::from)
+    }
+
+    /// The same; a failure says of every event what became of it.
+    pub(super) fn attach_or_explain(options: &LiveOptions) -> Result<Self, NotLoaded> {
         Ok(Self {
             attached: Attached::new(options)?,
             options: options.clone(),
@@ -54,6 +59,29 @@ impl Live {
             last_ns: None,
             torn: 0,
             inventory: Pace::new(),
+        })
+    }
+
+    /// Gives up, for good, every privilege of this thread that is not needed from now on, and says which remain. Threads that exist
+    /// already must have given up theirs.
+    pub fn reduce_privileges(&mut self) -> Result<Kept, String> {
+        // hv_sock may be unloaded and loaded again, and has to be attached to then.
+        let stays: &[_] = if self.attached.loaded.can_go() { kernel::ATTACHING } else { &[] };
+        let told =
+            |loaded: &Loaded| Hook::ALL.iter().map(|h| loaded.missed(*h).is_some()).collect::<Vec<_>>();
+        let loaded = &mut self.attached.loaded;
+        let before = told(loaded);
+        kernel::reduce(stays, || {
+            // All that a Snapshot asks of the kernel: run a program, read tables, walk files, say what a probe has missed.
+            loaded.refresh(|relid| relid == 0)?;
+            ports::read(loaded).map_err(|e| format!("{e:#}"))?;
+            listeners::read(loaded).map_err(|e| format!("{e:#}"))?;
+            loaded.may_take_inventory().map_err(|e| format!("opening the iterator failed: {e}"))?;
+            if told(loaded) == before {
+                Ok(())
+            } else {
+                Err("the kernel no longer says what probes missed".into())
+            }
         })
     }
 
@@ -77,14 +105,14 @@ impl Live {
         match self.attached.presence() {
             Presence::Same => self.gone = None,
             Presence::Gone => self.gone = Some("hv_sock is not loaded any more".to_owned()),
-            Presence::Another => match Attached::new(&self.options) {
+            Presence::Another => match kernel::with_permitted(|| Attached::new(&self.options)) {
                 Ok(attached) => {
                     mem::replace(&mut self.attached, attached).retire(&mut self.before)?;
                     self.epoch += 1;
                     self.gone = None;
                     self.inventory = Pace::new();
                 }
-                Err(blind) => self.gone = Some(format!("hv_sock was loaded anew, but {blind}")),
+                Err(failed) => self.gone = Some(format!("hv_sock was loaded anew, but {}", failed.blind)),
             },
         }
         Ok(())
@@ -233,7 +261,7 @@ fn totals(
     }
 }
 
-fn probe(verdict: &kernel::Verdict, gone: Option<&str>) -> Probe {
+pub(super) fn probe(verdict: &kernel::Verdict, gone: Option<&str>) -> Probe {
     let (backend, state) = match verdict.how {
         _ if gone.is_some() => (Backend::None, ProbeState::Unavailable),
         How::Trampoline => (Backend::Fentry, ProbeState::Active),

@@ -6,6 +6,7 @@ mod attached;
 mod clock;
 mod connections;
 mod counters;
+mod doctor;
 mod events;
 mod guid;
 mod listeners;
@@ -13,9 +14,11 @@ mod live;
 mod name;
 mod pace;
 mod ports;
+mod problems;
 mod slots;
 mod vmbus;
 
+pub use doctor::examine;
 pub use events::Events;
 pub use live::{Live, LiveOptions};
 

@@ -76,7 +76,7 @@ impl Blind {
                 "check that the file is readable; if it is, please report the kernel version"
             }
             Blind::NotPermitted { .. } => {
-                "run as root, or give the binary the capabilities: `setcap cap_bpf,cap_perfmon,cap_dac_read_search,cap_syslog+ep hvsock-top`"
+                "run as root, or allow it once with `setcap cap_bpf,cap_perfmon+ep hvsock-top` and `sysctl kernel.perf_event_paranoid=2`; `hvsock-top doctor` says what is missing"
             }
             Blind::AbiMismatch { .. } => {
                 "rebuild the object with `cargo xtask build-ebpf`, then rebuild hvsock-top"

@@ -43,6 +43,11 @@ impl Facts {
     }
 }
 
+/// The protocol version as people write it; `None` before the guest and the host have agreed on one.
+pub(super) fn vmbus_version(number: u32) -> Option<String> {
+    (number != 0).then(|| format!("{}.{}", number >> 16, number & 0xffff))
+}
+
 fn line(path: &str) -> Result<String, Blind> {
     fs::read_to_string(path)
         .map(|text| text.trim().to_owned())
@@ -72,6 +77,13 @@ mod tests {
         assert_eq!(count_cpus("0-3"), 4);
         assert_eq!(count_cpus("0-1,4-5"), 6);
         assert_eq!(count_cpus(""), 1);
+    }
+
+    #[test]
+    fn vmbus_versions_are_told_as_people_write_them() {
+        assert_eq!(vmbus_version(5 << 16 | 3).as_deref(), Some("5.3"));
+        assert_eq!(vmbus_version(4 << 16).as_deref(), Some("4.0"));
+        assert_eq!(vmbus_version(0), None);
     }
 
     #[test]

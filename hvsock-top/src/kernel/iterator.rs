@@ -70,6 +70,11 @@ impl Loaded {
         }
     }
 
+    /// Whether this thread may take the inventory, where there is one.
+    pub fn may_take_inventory(&self) -> io::Result<()> {
+        self.iterator.as_ref().map_or(Ok(()), |iterator| sys::open_iterator(iterator.link.as_fd()).map(drop))
+    }
+
     /// Whether there is an inventory.
     pub fn has_inventory(&self) -> bool {
         self.iterator.is_some()

@@ -1,6 +1,6 @@
 //! Carrying out the plan: load the object, attach what this kernel allows, and say of every event what became of it.
 
-use std::{collections::BTreeMap, io, os::fd::AsFd};
+use std::{collections::BTreeMap, os::fd::AsFd};
 
 use aya::{
     Ebpf, EbpfLoader, GlobalData,
@@ -11,12 +11,13 @@ use hvsock_common::{ABI, Config, Hook, Layout, MAX_RELIDS, REFRESH_CHUNK};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 use super::{
-    Attach, Blind, EVENTS, Event, Facts, Fields, HvSock, Symbols, TypeInfo,
+    Attach, Blind, EVENTS, Event, Facts, Fields, How, HvSock, NotLoaded, Symbols, TypeInfo, Verdict, facts,
     fields::resolve,
     iterator::Iterator,
-    plan::wants,
+    plan::{VMBUS_VERSION, wants},
     tracepoints,
     trampoline::{Trampoline, Trampolines},
+    verdict::{Why, words},
 };
 
 /// The programs, built by `cargo xtask build-ebpf`.
@@ -35,47 +36,6 @@ pub struct LoadOptions {
     pub events: bool,
 }
 
-/// What became of an event.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// Which.
-    pub hook: Hook,
-    /// The function or tracepoint it sits on.
-    pub symbol: Option<&'static str>,
-    /// How it is attached.
-    pub how: How,
-    /// Why not, or why not better.
-    pub reason: Option<String>,
-    /// Whether the tool is blind without it.
-    pub required: bool,
-}
-
-/// How an event is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// By trampoline.
-    Trampoline,
-    /// By kprobe.
-    Kprobe,
-    /// By tracepoint.
-    Tracepoint,
-    /// By iterator.
-    Iterator,
-    /// Not: the kernel does not have it.
-    Unavailable,
-    /// Not: the caller forbade it.
-    Denied,
-    /// Not: it should have worked.
-    Failed,
-}
-
-impl Verdict {
-    /// Whether the event is seen.
-    pub fn is_active(&self) -> bool {
-        matches!(self.how, How::Trampoline | How::Kprobe | How::Tracepoint | How::Iterator)
-    }
-}
-
 /// Everything attached. Dropping it detaches everything.
 pub struct Loaded {
     /// The object's maps, and the kprobes.
@@ -92,10 +52,36 @@ pub struct Loaded {
     pub fields: Fields,
 }
 
-/// Loads and attaches all that this kernel allows.
-pub fn load(options: &LoadOptions) -> Result<Loaded, Blind> {
-    let symbols = Symbols::from_kernel(wants)?;
-    let facts = Facts::from_kernel(&symbols)?;
+/// Loads and attaches all that this kernel allows. Every event is tried, whatever became of the others, so that a failure says of all
+/// of them what became of them.
+pub fn load(options: &LoadOptions) -> Result<Loaded, NotLoaded> {
+    let symbols =
+        Symbols::from_kernel(wants).map_err(|blind| NotLoaded::at_all(blind, &Symbols::default()))?;
+    let (mut loaded, types) =
+        prepare(options, &symbols).map_err(|blind| NotLoaded::at_all(blind, &symbols))?;
+    let mut trampolines = Trampolines::new(OBJECT, &loaded.ebpf);
+    for event in EVENTS {
+        let verdict = loaded.attach(event, &symbols, &types, &mut trampolines, options);
+        loaded.verdicts.push(verdict);
+    }
+    let finished = match blinding(&loaded.verdicts) {
+        Some(blind) => Err(blind),
+        None => loaded.load_refresh().and_then(|()| loaded.announce(options)),
+    };
+    match finished {
+        Ok(()) => {
+            loaded.facts.vmbus_version = loaded.vmbus_version(&symbols);
+            // After everything is attached: what comes about from now on is seen by the hooks, what was there before is found here.
+            loaded.take_inventory();
+            Ok(loaded)
+        }
+        Err(blind) => Err(NotLoaded { blind, verdicts: loaded.verdicts, each: true }),
+    }
+}
+
+/// Makes the maps; nothing is attached yet.
+fn prepare(options: &LoadOptions, symbols: &Symbols) -> Result<(Loaded, TypeInfo), Blind> {
+    let facts = Facts::from_kernel(symbols)?;
     if facts.hv_sock == HvSock::Absent {
         return Err(Blind::NoHvSock);
     }
@@ -106,22 +92,20 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Blind> {
     raise_memlock();
     let layout = fields.layout;
     let ebpf = create_maps(&layout, &facts, options)?;
-    let mut loaded =
+    let loaded =
         Loaded { ebpf, trampolines: BTreeMap::new(), iterator: None, verdicts: Vec::new(), facts, fields };
-    let mut trampolines = Trampolines::new(OBJECT, &loaded.ebpf);
-    for event in EVENTS {
-        let verdict = loaded.attach(event, &symbols, &types, &mut trampolines, options);
-        if event.required && !verdict.is_active() && verdict.how != How::Denied {
-            let reason = verdict.reason.unwrap_or_default();
-            return Err(Blind::Required { event: event.hook.name(), reason });
-        }
-        loaded.verdicts.push(verdict);
-    }
-    loaded.load_refresh()?;
-    loaded.announce(options)?;
-    // After everything is attached: what comes about from now on is seen by the hooks, what was there before is found here.
-    loaded.take_inventory();
-    Ok(loaded)
+    Ok((loaded, types))
+}
+
+/// The first required event that is not seen makes the tool blind, unless the caller wanted it so.
+fn blinding(verdicts: &[Verdict]) -> Option<Blind> {
+    let missing = verdicts.iter().find(|v| v.required && !v.is_active() && v.how != How::Denied)?;
+    let (event, reason) = (missing.hook.name(), missing.reason.clone().unwrap_or_default());
+    Some(if missing.refused {
+        Blind::NotPermitted { action: "attach probes", reason: format!("the event `{event}`: {reason}") }
+    } else {
+        Blind::Required { event, reason }
+    })
 }
 
 /// Compares the fingerprint inside the object with this binary's.
@@ -164,23 +148,9 @@ fn create_maps(layout: &Layout, facts: &Facts, options: &LoadOptions) -> Result<
         .map_err(|e| because("create BPF maps", &e))
 }
 
-/// Whether any cause of the error is a refusal for want of privilege.
 fn because(action: &'static str, error: &(dyn std::error::Error + 'static)) -> Blind {
-    let mut words = Vec::new();
-    let mut denied = false;
-    let mut cause = Some(error);
-    while let Some(e) = cause {
-        words.push(e.to_string());
-        denied |= e.downcast_ref::<io::Error>().is_some_and(is_denied);
-        cause = e.source();
-    }
-    words.dedup();
-    let reason = words.join(": ");
-    if denied { Blind::NotPermitted { action, reason } } else { Blind::Load { reason } }
-}
-
-fn is_denied(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+    let Why { text: reason, refused } = Why::of(error);
+    if refused { Blind::NotPermitted { action, reason } } else { Blind::Load { reason } }
 }
 
 impl Loaded {
@@ -192,13 +162,7 @@ impl Loaded {
         trampolines: &mut Result<Trampolines, String>,
         options: &LoadOptions,
     ) -> Verdict {
-        let mut verdict = Verdict {
-            hook: event.hook,
-            symbol: None,
-            how: How::Unavailable,
-            reason: None,
-            required: event.required,
-        };
+        let mut verdict = Verdict::unavailable(event);
         if options.deny.iter().any(|name| name == event.hook.name()) {
             verdict.how = How::Denied;
             verdict.reason = Some("denied on the command line".into());
@@ -224,10 +188,13 @@ impl Loaded {
                     };
                     match by_trampoline {
                         Ok(_) => Ok((How::Trampoline, None)),
-                        Err(why) => self
-                            .kprobes(event, candidate.symbol)
-                            .map(|()| (How::Kprobe, Some(format!("no trampoline: {why}"))))
-                            .map_err(Some),
+                        Err(first) => match self.kprobes(event, candidate.symbol) {
+                            Ok(()) => Ok((How::Kprobe, Some(format!("no trampoline: {first}")))),
+                            Err(Why { text, refused }) => {
+                                let text = format!("{text} (and no trampoline: {first})");
+                                Err(Some(Why { text, refused }))
+                            }
+                        },
                     }
                 }
                 Attach::Tracepoint { category } => {
@@ -246,7 +213,7 @@ impl Loaded {
                             self.iterator = Some(iterator);
                             (How::Iterator, None)
                         })
-                        .map_err(Some)
+                        .map_err(|why| Some(Why::from(why)))
                 }
             };
             match result {
@@ -257,7 +224,8 @@ impl Loaded {
                 }
                 Err(Some(why)) => {
                     verdict.how = How::Failed;
-                    verdict.reason = Some(why);
+                    verdict.reason = Some(why.text);
+                    verdict.refused = why.refused;
                     return verdict;
                 }
                 Err(None) => {}
@@ -269,12 +237,12 @@ impl Loaded {
         verdict
     }
 
-    fn kprobes(&mut self, event: &Event, symbol: &str) -> Result<(), String> {
+    fn kprobes(&mut self, event: &Event, symbol: &str) -> Result<(), Why> {
         let names = event.kprobes();
         for (name, _) in &names {
             let program: &mut KProbe = self.program(name)?;
             if program.fd().is_err() {
-                program.load().map_err(|e| words(&e))?;
+                program.load().map_err(|e| Why::of(&e))?;
             }
         }
         let mut attached = Vec::new();
@@ -286,19 +254,19 @@ impl Loaded {
                     // Half a pair is worse than none.
                     for (name, link) in attached {
                         let program: &mut KProbe = self.program(name)?;
-                        program.detach(link).map_err(|e| words(&e))?;
+                        program.detach(link).map_err(|e| Why::of(&e))?;
                     }
-                    return Err(words(&e));
+                    return Err(Why::of(&e));
                 }
             }
         }
         Ok(())
     }
 
-    fn tracepoint(&mut self, event: &Event, category: &str, name: &str) -> Result<(), String> {
+    fn tracepoint(&mut self, event: &Event, category: &str, name: &str) -> Result<(), Why> {
         let program: &mut TracePoint = self.program(&format!("tp_{}", event.hook.name()))?;
-        program.load().map_err(|e| words(&e))?;
-        program.attach(category, name).map_err(|e| words(&e))?;
+        program.load().map_err(|e| Why::of(&e))?;
+        program.attach(category, name).map_err(|e| Why::of(&e))?;
         Ok(())
     }
 
@@ -336,13 +304,21 @@ impl Loaded {
         Ok(())
     }
 
+    /// The VMBus protocol version. It is in no file: it is read from the kernel's own variable, where the kernel shows its address.
+    fn vmbus_version(&mut self, symbols: &Symbols) -> Option<String> {
+        let address = symbols.variable(VMBUS_VERSION)?;
+        let program: &mut aya::programs::RawTracePoint = self.program("read_u32").ok()?;
+        program.load().ok()?;
+        facts::vmbus_version(self.run("read_u32", address).ok()?)
+    }
+
     /// Looks at a listener that the inventory has found.
     pub fn refresh_listener(&self, sk: u64) -> Result<(), String> {
-        self.run("refresh_listener", sk)
+        self.run("refresh_listener", sk).map(drop)
     }
 
     /// Runs one of the programs that are never attached.
-    fn run(&self, name: &str, arg: u64) -> Result<(), String> {
+    fn run(&self, name: &str, arg: u64) -> Result<u32, String> {
         use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
         let program: &RawTracePoint = self
             .ebpf
@@ -352,8 +328,7 @@ impl Loaded {
             .map_err(|e: ProgramError| words(&e))?;
         let mut options = RawTracePointRunOptions::new();
         options.args[0] = arg;
-        program.test_run(options).map_err(|e| words(&e))?;
-        Ok(())
+        program.test_run(options).map(|result| result.return_value).map_err(|e| words(&e))
     }
 
     /// Tells the programs what is attached.
@@ -366,6 +341,15 @@ impl Loaded {
             Array::try_from(map).map_err(|e| Blind::Load { reason: e.to_string() })?;
         const { assert!(size_of::<Config>() == size_of::<[u64; 2]>()) };
         map.set(0, config, 0).map_err(|e| because("write a BPF map", &e))
+    }
+
+    /// Whether hv_sock can be unloaded while this is attached, and may then have to be attached to again: a trampoline in a module holds
+    /// it, a kprobe does not.
+    pub fn can_go(&self) -> bool {
+        let holds = |v: &Verdict| {
+            v.how == How::Trampoline && v.symbol.is_some_and(|symbol| symbol.starts_with("hvs_"))
+        };
+        self.facts.hv_sock == HvSock::Module && !self.verdicts.iter().any(holds)
     }
 
     /// Whether the event is seen.
@@ -388,26 +372,6 @@ impl Loaded {
             }
         }
         Some(sum)
-    }
-}
-
-/// An error with all its causes, in one line.
-pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut words = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        words.push(e.to_string());
-        cause = e.source();
-    }
-    words.dedup();
-    // The verifier's log has many lines; the last ones say what is wrong.
-    let text = words.join(": ");
-    match text.char_indices().nth(2000) {
-        Some(_) => format!(
-            "… {}",
-            text.chars().rev().take(1500).collect::<Vec<_>>().into_iter().rev().collect::<String>()
-        ),
-        None => text,
     }
 }
 

@@ -10,17 +10,25 @@ mod iterator;
 mod load;
 mod maps;
 mod plan;
+mod privilege;
+mod survey;
 mod symbols;
 mod sys;
 mod tracepoints;
 mod trampoline;
+mod verdict;
 
 pub use btf::MODULES;
 pub use btf::TypeInfo;
 pub use error::Blind;
 pub use facts::{Facts, HvSock};
 pub use fields::{Fields, resolve as resolve_fields};
-pub use load::{How, LoadOptions, Loaded, Verdict, load};
+pub use load::{LoadOptions, Loaded, load};
 pub use maps::Mapped;
 pub use plan::{Attach, Candidate, EVENTS, Event, Step};
+pub use privilege::{
+    ATTACHING, Circumstances, Held, Kept, Necessity, Need, reduce, renounce, with_permitted,
+};
+pub use survey::{BtfIn, Part, Presence, Survey, file_capabilities, hypervisor, is_nosuid, survey};
 pub use symbols::Symbols;
+pub use verdict::{How, NotLoaded, Verdict};

@@ -317,9 +317,12 @@ pub const EVENTS: &[Event] = &[
     },
 ];
 
-/// Whether any event wants this symbol.
+/// The variable that holds the VMBus protocol version.
+pub(super) const VMBUS_VERSION: &str = "vmbus_proto_version";
+
+/// Whether any event wants this symbol, or the facts do.
 pub(super) fn wants(symbol: &str) -> bool {
-    EVENTS.iter().any(|event| event.candidates.iter().any(|c| c.symbol == symbol))
+    symbol == VMBUS_VERSION || EVENTS.iter().any(|event| event.candidates.iter().any(|c| c.symbol == symbol))
 }
 
 impl Event {

@@ -8,10 +8,11 @@ use super::Blind;
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
     functions: HashMap<String, Option<String>>,
+    variables: HashMap<String, u64>,
 }
 
 impl Symbols {
-    /// Reads `/proc/kallsyms`, keeping only names that `wanted` says yes to. Addresses are not needed, so it works where they are hidden.
+    /// Reads `/proc/kallsyms`, keeping only names that `wanted` says yes to. Functions need no address, so it works where addresses are hidden.
     pub fn from_kernel(wanted: impl Fn(&str) -> bool) -> Result<Self, Blind> {
         let path = "/proc/kallsyms";
         let text =
@@ -22,24 +23,38 @@ impl Symbols {
     /// Parses text in the format of `/proc/kallsyms`: address, type, name and, in brackets, the module.
     pub fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> Self {
         let mut functions = HashMap::new();
+        let mut variables = HashMap::new();
         for line in text.lines() {
             let mut words = line.split_whitespace();
-            let (Some(_address), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
+            let (Some(address), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
                 continue;
             };
+            if !wanted(name) {
+                continue;
+            }
+            if matches!(kind, "b" | "B" | "d" | "D")
+                && let Ok(address @ 1..) = u64::from_str_radix(address, 16)
+            {
+                variables.insert(name.to_owned(), address);
+            }
             // Functions are in the text section; weak ones too.
-            if !matches!(kind, "t" | "T" | "w" | "W") || !wanted(name) {
+            if !matches!(kind, "t" | "T" | "w" | "W") {
                 continue;
             }
             let module = words.next().map(|m| m.trim_matches(['[', ']']).to_owned());
             functions.insert(name.to_owned(), module);
         }
-        Self { functions }
+        Self { functions, variables }
     }
 
     /// Whether the kernel has a function of this name.
     pub fn has(&self, name: &str) -> bool {
         self.functions.contains_key(name)
+    }
+
+    /// Where a variable lies; `None` when there is none, or the kernel hides addresses.
+    pub fn variable(&self, name: &str) -> Option<u64> {
+        self.variables.get(name).copied()
     }
 
     /// The module the function is in; `None` when it is in the kernel image or not there.
@@ -66,6 +81,15 @@ mod tests {
         assert!(symbols.has("schedule"));
         assert_eq!(symbols.module_of("schedule"), None);
         assert!(!symbols.has("hvs_transport"), "data is not a function");
+    }
+
+    #[test]
+    fn variables_are_found_where_addresses_are_shown() {
+        let text = "ffffffffc0242208 b vmbus_proto_version\t[hv_vmbus]\n0000000000000000 D hidden\n";
+        let symbols = Symbols::parse(text, |_| true);
+        assert_eq!(symbols.variable("vmbus_proto_version"), Some(0xffff_ffff_c024_2208));
+        assert_eq!(symbols.variable("hidden"), None);
+        assert!(!symbols.has("vmbus_proto_version"), "a variable is not a function");
     }
 
     #[test]

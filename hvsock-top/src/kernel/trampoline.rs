@@ -100,9 +100,21 @@ impl Trampolines {
             .rev()
             .map(|(name, program)| {
                 let link = sys::attach_tracing(program.as_fd())
-                    .map_err(|e| format!("{name} does not attach: {e}"))?;
+                    .map_err(|e| format!("{name} does not attach: {}", told(&e)))?;
                 Ok(Trampoline { _link: link, program })
             })
             .collect()
+    }
+}
+
+/// The error in words. ENOTSUPP is the kernel's own and unknown outside.
+fn told(error: &std::io::Error) -> String {
+    const ENOTSUPP: i32 = 524;
+    match error.raw_os_error() {
+        Some(ENOTSUPP) => {
+            "this kernel cannot do it here (ENOTSUPP; for one, the function has more than six arguments)"
+                .into()
+        }
+        _ => error.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 //! JSON names are stable. Durations end in `_ns`, sizes in `_bytes`. What was not measured is `None` (JSON `null`), never zero.
 
 mod connection;
+pub mod doctor;
 mod event;
 mod histogram;
 mod probes;

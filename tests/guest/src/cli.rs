@@ -1,5 +1,7 @@
 //! The traffic generator's command line.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use clap::{Parser, Subcommand};
 use hvsock_guest::vsock::{Listener, Stream};
 use hvsock_guest::{PATIENCE, host, traffic};
 
+use crate::caps::{self, Caps};
 use crate::demo;
 
 /// Hyper-V socket traffic from inside the test guest.
@@ -103,6 +106,21 @@ enum Command {
     },
     /// Print the simulated host's ledger
     Ledger,
+    /// Run a command as nobody with only these capabilities
+    Caps {
+        /// Their names, such as BPF,PERFMON, or none
+        caps: String,
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Give capabilities to a file, as setcap(8) does
+    Setcap {
+        /// Their names, such as BPF,PERFMON
+        caps: String,
+        /// The file
+        file: PathBuf,
+    },
 }
 
 /// Runs the generator.
@@ -180,6 +198,8 @@ fn run(command: Command) -> Result<()> {
         Command::Demo => demo::run()?,
         Command::Host { words } => host::host(&words.join(" "))?,
         Command::Ledger => print!("{}", host::ledger_text()?),
+        Command::Caps { caps, command } => caps::exec(Caps::parse(&caps)?, &command)?,
+        Command::Setcap { caps, file } => caps::give_to_file(Caps::parse(&caps)?, &file)?,
     }
     Ok(())
 }
