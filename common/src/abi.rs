@@ -67,7 +67,7 @@ records! {
     CallRow { calls }
     Connecting { begin_ns, pid_tgid, comm, remote_port, local_port }
     Opening { begin_ns, offered_ns, chan, sk, child, lookup_ns, alloc_ns, open_ns, transport_ret, alloc_ret, open_ret, seen, relid,
-        direction, local_port, remote_port, sk_state, ack_backlog, max_ack_backlog, slot_taken }
+        direction, local_port, remote_port, sk_state, ack_backlog, max_ack_backlog, slot_taken, result, pad }
     ConnRecord { seq, sk, chan, state, flags, relid, direction, local_port, remote_port, pid, max_ack_backlog, comm, service, instance,
         listener, begin_ns, opened_ns, queued_ns, released_ns, rescinded_ns, freed_ns, rings, phases, tx, rx, callbacks, now_out_used, now_in_used, fd, owner_pass}
     Rings { out_header, in_header, out_size, in_size, pages, unread_at_rescind }

@@ -41,7 +41,7 @@ pub const MAX_RELIDS: usize = 2048;
 pub const CALL_ROWS: u32 = 4096;
 
 /// Slots that one run of the reader's own program looks at.
-pub const REFRESH_CHUNK: u32 = 128;
+pub const REFRESH_CHUNK: u32 = 32;
 
 /// Bytes that hv_sock leaves unused in an out ring: with no more than this available it writes nothing
 /// (`hvs_channel_writable_bytes`, net/vmw_vsock/hyperv_transport.c: the FIN packet and one header stay reserved).
@@ -149,6 +149,10 @@ pub struct Opening {
     pub max_ack_backlog: u32,
     /// Non-zero once the slot belongs to this connection.
     pub slot_taken: u32,
+    /// [`OpenResult`], once it is known.
+    pub result: u32,
+    /// Unused.
+    pub pad: u32,
 }
 
 /// Numbers of [`CallRow::calls`]: hooks whose return needs what their entry was given.

@@ -3,7 +3,9 @@
 //! `hvs_open_connection` is inlined into `hvs_probe` and both hide their result, so the outcome is told from which of the functions it
 //! calls were reached and what they returned.
 
-use hvsock_common::{Direction, EventKind, Latency, OpenResult, Opening, Outcome, State, UNKNOWN, seen};
+use hvsock_common::{
+    Direction, EventKind, Latency, OPEN_RESULTS, OpenResult, Opening, Outcome, State, UNKNOWN, seen,
+};
 
 use crate::{
     account, classify,
@@ -79,6 +81,8 @@ pub(crate) fn begin(hdev: u64) {
         ack_backlog: 0,
         max_ack_backlog: 0,
         slot_taken: 0,
+        result: 0,
+        pad: 0,
     };
     if let Some(offered) = OFFERED.get_ptr_mut(relid) {
         // SAFETY: a map value; the relid belongs to this open now.
@@ -278,7 +282,16 @@ pub(crate) fn end() -> Outcome {
     };
     // SAFETY: see `lookup_begin`.
     let opening = unsafe { &mut *opening };
-    let result = classify::classify(opening);
+    // Written and read back, or the verifier would walk the rest once for each of the results.
+    // SAFETY: a map value.
+    let result = unsafe {
+        let place = &raw mut opening.result;
+        place.write_volatile(classify::classify(opening) as u32);
+        place.read_volatile()
+    };
+    if result as usize >= OPEN_RESULTS.len() {
+        return Outcome::Faulted;
+    }
     let counted = ports::offer(opening, result);
     if let Some(cpu) = maps::cpu() {
         let direction = opening.direction as usize & 1;
@@ -287,7 +300,7 @@ pub(crate) fn end() -> Outcome {
             *(&raw mut (*cpu).opens[direction]).cast::<u64>().add(result as usize) += 1;
         }
     }
-    let outcome = if result == OpenResult::Ok { finish(opening) } else { fail(opening, result) };
+    let outcome = if result == OpenResult::Ok as u32 { finish(opening) } else { fail(opening, result) };
     if let Some(open) = OPENS.get_ptr_mut(opening.relid) {
         // SAFETY: a map value; from here on the slot's state tells all.
         unsafe { open.write_volatile(0) };
@@ -304,25 +317,29 @@ fn finish(opening: &Opening) -> Outcome {
     // SAFETY: a map value.
     let total = unsafe { (*slot).opened_ns } - opening.begin_ns;
     let known = |ns: u64, step: u32| if opening.seen & step != 0 { ns } else { UNKNOWN };
-    let lookup = known(opening.lookup_ns, seen::LOOKUP);
-    let alloc = known(opening.alloc_ns, seen::ALLOC);
-    let open = known(opening.open_ns, seen::OPEN);
-    let offer = if opening.offered_ns == UNKNOWN { UNKNOWN } else { opening.begin_ns - opening.offered_ns };
-    let host = if open == UNKNOWN || alloc == UNKNOWN { UNKNOWN } else { open - alloc };
-    let other = if lookup == UNKNOWN || open == UNKNOWN { UNKNOWN } else { total - lookup - open };
     // SAFETY: a map value; the opening worker is the only writer of the phases of the open.
+    let phases = unsafe { &raw mut (*slot).phases };
+    // SAFETY: as above. Each is written before the next is worked out, and read back for its histogram: the verifier would walk the rest
+    // of the program once for every combination of known and unknown values that it can tell apart.
     unsafe {
-        (*slot).phases.offer_to_probe_ns = offer;
-        (*slot).phases.lookup_ns = lookup;
-        (*slot).phases.ring_alloc_ns = alloc;
-        (*slot).phases.host_open_ns = host;
-        (*slot).phases.other_open_ns = other;
+        let offer =
+            if opening.offered_ns == UNKNOWN { UNKNOWN } else { opening.begin_ns - opening.offered_ns };
+        (&raw mut (*phases).offer_to_probe_ns).write_volatile(offer);
+        (&raw mut (*phases).lookup_ns).write_volatile(known(opening.lookup_ns, seen::LOOKUP));
+        (&raw mut (*phases).ring_alloc_ns).write_volatile(known(opening.alloc_ns, seen::ALLOC));
+        let open = known(opening.open_ns, seen::OPEN);
+        let alloc = (&raw const (*phases).ring_alloc_ns).read_volatile();
+        let host = if open == UNKNOWN || alloc == UNKNOWN { UNKNOWN } else { open - alloc };
+        (&raw mut (*phases).host_open_ns).write_volatile(host);
+        let lookup = (&raw const (*phases).lookup_ns).read_volatile();
+        let other = if lookup == UNKNOWN || open == UNKNOWN { UNKNOWN } else { total - lookup - open };
+        (&raw mut (*phases).other_open_ns).write_volatile(other);
+        account::latency(Latency::OfferToProbe, (&raw const (*phases).offer_to_probe_ns).read_volatile());
+        account::latency(Latency::Lookup, (&raw const (*phases).lookup_ns).read_volatile());
+        account::latency(Latency::RingAlloc, (&raw const (*phases).ring_alloc_ns).read_volatile());
+        account::latency(Latency::HostOpen, (&raw const (*phases).host_open_ns).read_volatile());
+        account::latency(Latency::OtherOpen, (&raw const (*phases).other_open_ns).read_volatile());
     }
-    account::latency(Latency::OfferToProbe, offer);
-    account::latency(Latency::Lookup, lookup);
-    account::latency(Latency::RingAlloc, alloc);
-    account::latency(Latency::HostOpen, host);
-    account::latency(Latency::OtherOpen, other);
     log::opened(opening.relid, opening.local_port, total);
     // SAFETY: a map value.
     let pid = unsafe { (*slot).pid };
@@ -331,7 +348,7 @@ fn finish(opening: &Opening) -> Outcome {
 
 /// Gives the slot back and reports the failure.
 #[inline(always)]
-fn fail(opening: &mut Opening, result: OpenResult) -> Outcome {
+fn fail(opening: &mut Opening, result: u32) -> Outcome {
     // An open that got as far as vmbus_open has its record; an earlier failure needs one to report itself with.
     let slot = if opening.slot_taken != 0 {
         slot::by_relid(opening.relid)
@@ -343,14 +360,16 @@ fn fail(opening: &mut Opening, result: OpenResult) -> Outcome {
     } else {
         None
     };
-    log::open_failed(opening.relid, opening.local_port, result as u32);
+    log::open_failed(opening.relid, opening.local_port, result);
     let Some(slot) = slot else { return Outcome::MapFull };
-    let error = match result {
-        OpenResult::Transport => opening.transport_ret,
-        OpenResult::RingEnomem => ENOMEM,
-        _ => opening.open_ret,
+    let error = if result == OpenResult::Transport as u32 {
+        opening.transport_ret
+    } else if result == OpenResult::RingEnomem as u32 {
+        ENOMEM
+    } else {
+        opening.open_ret
     };
-    let outcome = events::send(EventKind::OpenFailed, result as u32, error, 0, slot);
+    let outcome = events::send(EventKind::OpenFailed, result, error, 0, slot);
     // SAFETY: a map value; nobody else knows this connection.
     unsafe {
         (*slot).state = State::Free as u32;

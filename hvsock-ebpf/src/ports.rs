@@ -30,12 +30,12 @@ const NEW_PORT: PortRecord = PortRecord {
     sk: 0,
 };
 
-/// Counts what became of an offer; `false` when the table has no room for its port.
+/// Counts what became of an offer, the number of an [`OpenResult`]; `false` when the table has no room for its port.
 #[inline(always)]
-pub(crate) fn offer(opening: &Opening, result: OpenResult) -> bool {
+pub(crate) fn offer(opening: &Opening, result: u32) -> bool {
     let from_host = opening.direction == Direction::FromHost as u32;
     let number = if from_host { opening.local_port } else { opening.remote_port };
-    if result == OpenResult::NotVsock {
+    if result == OpenResult::NotVsock as u32 {
         return true;
     }
     let Some(record) = port(number, opening.direction) else { return false };
@@ -43,7 +43,7 @@ pub(crate) fn offer(opening: &Opening, result: OpenResult) -> bool {
     unsafe {
         atomic::add((&raw mut (*record).opens).cast::<u64>().add(result as usize), 1);
         if from_host && opening.sk != 0 {
-            let now_queued = opening.ack_backlog + u32::from(result == OpenResult::Ok);
+            let now_queued = opening.ack_backlog + u32::from(result == OpenResult::Ok as u32);
             (*record).sk = opening.sk;
             (*record).max_ack_backlog = opening.max_ack_backlog;
             (*record).ack_backlog = now_queued;

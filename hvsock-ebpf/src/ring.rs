@@ -48,26 +48,30 @@ const MOST_PACKETS: u32 = 640;
 #[inline(always)]
 pub(crate) fn unread_payload(header: u64, chan: u64, size: u32) -> Option<u32> {
     const PAGE: u64 = 4096;
-    const TRAILER: u32 = 8;
-    let mut left = unread(header, chan, size)?;
-    let mut at: u32 = read::field(chan, at!(chan_in_priv_read))?;
+    const TRAILER: i64 = 8;
+    const LEAST: i64 = TRAILER + size_of::<PacketHead>() as i64;
+    let mut left = unread(header, chan, size)? as i64;
+    let mut at = read::field::<u32>(chan, at!(chan_in_priv_read))? as i64;
+    // 32 bits wide on purpose: the verifier gives up on its bounds after two turns, and finds all turns' ends alike.
     let mut payload = 0u32;
     let mut packets = 0;
     while packets < MOST_PACKETS {
         if left == 0 {
             return Some(payload);
         }
-        let head: PacketHead = read::field(header + PAGE + at as u64, 0)?;
-        let length = ((head.len8 as u32) << 3) + TRAILER;
-        if length > left || length < TRAILER + size_of::<PacketHead>() as u32 || head.data_size > length {
+        // Where memory cannot be read there will be zeros, which are no packet.
+        let head: PacketHead = read::or_zero(header + PAGE + at as u64);
+        let length = ((head.len8 as i64) << 3) + TRAILER;
+        // One branch for all that cannot be: the verifier walks every branch of every turn.
+        let data = head.data_size as i64;
+        if core::hint::black_box((left - length) | (length - LEAST) | (length - data)) < 0 {
             return None;
         }
-        payload += head.data_size;
+        payload = payload.wrapping_add(head.data_size);
         left -= length;
         at += length;
-        if at >= size {
-            at -= size;
-        }
+        // Back to the ring's begin when past its end: all bits of the mask are set exactly then.
+        at -= size as i64 & core::hint::black_box((size as i64 - 1 - at) >> 63);
         packets += 1;
     }
     None

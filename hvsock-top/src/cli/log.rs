@@ -46,6 +46,9 @@ impl KernelLog {
                 verdict.how
             );
         }
+        for (phase, time) in live.loaded().timing.phases() {
+            let _ = writeln!(std::io::stderr(), "start {phase} {:.1} ms", time.as_secs_f64() * 1e3);
+        }
         let logger = match EbpfLogger::init_with_logger(&mut live.loaded_mut().ebpf, &ToStderr as ToStderrRef)
         {
             Ok(logger) => Some(logger),

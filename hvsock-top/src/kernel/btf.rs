@@ -1,6 +1,12 @@
 //! The kernel's own description of its types.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fs::File,
+    os::fd::{AsRawFd as _, FromRawFd as _},
+    path::{Path, PathBuf},
+};
 
 use btf_rs::{Backend, Btf, BtfType, Type};
 
@@ -16,6 +22,7 @@ pub const MODULES: [&str; 3] = ["hv_vmbus", "vsock", "hv_sock"];
 pub struct TypeInfo {
     image: Btf,
     modules: Vec<(String, Btf)>,
+    searched: RefCell<HashMap<String, Vec<u32>>>,
 }
 
 impl TypeInfo {
@@ -30,10 +37,7 @@ impl TypeInfo {
         if !path.exists() {
             return Err(Blind::NoBtf { path: path.display().to_string() });
         }
-        let image = Btf::from_file_with_backend(&path, Backend::Mmap)
-            // sysfs of older kernels cannot be mapped.
-            .or_else(|_| Btf::from_file(&path))
-            .map_err(|e| bad(&path, &e))?;
+        let image = read_image(&path)?;
         let mut modules = Vec::new();
         for name in MODULES {
             let path = folder.join(name);
@@ -42,7 +46,7 @@ impl TypeInfo {
                 modules.push((name.to_owned(), btf));
             }
         }
-        Ok(Self { image, modules })
+        Ok(Self { image, modules, searched: RefCell::default() })
     }
 
     /// Where each module's or the image's BTF lies.
@@ -55,44 +59,85 @@ impl TypeInfo {
         self.modules.iter().any(|(module, _)| module == name)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Btf> {
-        self.modules.iter().map(|(_, btf)| btf).chain(std::iter::once(&self.image))
+    /// Everything of this name, the modules' own first.
+    fn named(&self, name: &str) -> Vec<(&Btf, u32)> {
+        let modules =
+            self.modules.iter().flat_map(|(_, btf)| in_split(btf, name).into_iter().map(move |id| (btf, id)));
+        let mut all: Vec<_> = modules.collect();
+        all.extend(self.in_image(name).into_iter().map(|id| (&self.image, id)));
+        all
+    }
+
+    /// Types of this name in the image. Every search walks all of them, so results are kept.
+    fn in_image(&self, name: &str) -> Vec<u32> {
+        if let Some(ids) = self.searched.borrow().get(name) {
+            return ids.clone();
+        }
+        let ids = self.image.base().resolve_ids_by_name(name).unwrap_or_default();
+        self.searched.borrow_mut().insert(name.to_owned(), ids.clone());
+        ids
     }
 
     /// Offset in bytes of a member, given as `struct.member.member[index]`. Members of anonymous structs and unions are found by their
     /// own name. Types are looked for in the modules first: hv_vmbus's are there, or in the image when it is built in.
     pub fn offset(&self, path: &str) -> Option<u32> {
         let (root, members) = path.split_once('.')?;
-        self.all().find_map(|btf| offset_in(btf, root, members))
+        self.named(root).into_iter().find_map(|(btf, id)| match btf.resolve_type_by_id(id) {
+            Ok(Type::Struct(found) | Type::Union(found)) => member(btf, &found, members),
+            _ => None,
+        })
     }
 
     /// BTF id of a function in the kernel image (`None`) or a module.
     pub fn function(&self, module: Option<&str>, name: &str) -> Option<u32> {
-        let btf = match module {
-            None => &self.image,
-            Some(module) => &self.modules.iter().find(|(m, _)| m == module)?.1,
+        let (btf, ids) = match module {
+            None => (&self.image, self.in_image(name)),
+            Some(module) => {
+                let (_, btf) = self.modules.iter().find(|(m, _)| m == module)?;
+                (btf, in_split(btf, name))
+            }
         };
-        let section = btf.split().unwrap_or(btf.base());
-        section
-            .resolve_ids_by_name(name)
-            .ok()?
-            .into_iter()
-            .find(|&id| matches!(btf.resolve_type_by_id(id), Ok(Type::Func(_))))
+        ids.into_iter().find(|&id| matches!(btf.resolve_type_by_id(id), Ok(Type::Func(_))))
+    }
+
+    /// Where a function of this name is: in a module, or in the image (`Some(None)`).
+    pub fn module_with(&self, name: &str) -> Option<Option<&str>> {
+        let module = self.modules.iter().map(|(module, _)| module.as_str());
+        module.map(Some).chain([None]).find(|place| self.function(*place, name).is_some())
     }
 
     /// Value of an enumerator, wherever it is defined.
     pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
-        self.all().find_map(|btf| {
-            btf.resolve_types_by_name(enumeration).ok()?.iter().find_map(|found| match found {
-                Type::Enum(found) => found
-                    .members
-                    .iter()
-                    .find(|m| btf.resolve_name(*m).is_ok_and(|n| n == name))
-                    .map(btf_rs::EnumMember::val),
-                _ => None,
-            })
+        self.named(enumeration).into_iter().find_map(|(btf, id)| match btf.resolve_type_by_id(id) {
+            Ok(Type::Enum(found)) => found
+                .members
+                .iter()
+                .find(|m| btf.resolve_name(*m).is_ok_and(|n| n == name))
+                .map(btf_rs::EnumMember::val),
+            _ => None,
         })
     }
+}
+
+/// Reads the kernel image's BTF. Mapped, its types and names are looked at only where they are asked for; read as a stream, each of its
+/// 100,000 and more is turned into an object first, which was a quarter of the whole start-up. Few kernels let the file in sysfs be mapped, so
+/// a copy of it in memory is.
+fn read_image(path: &Path) -> Result<Btf, Blind> {
+    let copy = || -> std::io::Result<File> {
+        // SAFETY: passes a valid string; the result is checked before it is owned.
+        let fd = unsafe { libc::memfd_create(c"btf".as_ptr(), libc::MFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just given us this descriptor, and nobody else.
+        let mut file = unsafe { File::from_raw_fd(fd) };
+        std::io::copy(&mut File::open(path)?, &mut file)?;
+        Ok(file)
+    };
+    let file = copy().map_err(|e| Blind::Read { path: path.display().to_string(), reason: e.to_string() })?;
+    let copied = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // The mapping outlives the descriptor.
+    Btf::from_file_with_backend(copied, Backend::Mmap).map_err(|e| bad(path, &e))
 }
 
 fn bad(path: &Path, error: &btf_rs::Error) -> Blind {
@@ -100,11 +145,9 @@ fn bad(path: &Path, error: &btf_rs::Error) -> Blind {
     Blind::BadBtf { path: path.display().to_string(), reason }
 }
 
-fn offset_in(btf: &Btf, root: &str, members: &str) -> Option<u32> {
-    btf.resolve_types_by_name(root).ok()?.into_iter().find_map(|found| match found {
-        Type::Struct(found) | Type::Union(found) => member(btf, &found, members),
-        _ => None,
-    })
+/// Types of this name that a module brought along, not those of the image.
+fn in_split(btf: &Btf, name: &str) -> Vec<u32> {
+    btf.split().and_then(|split| split.resolve_ids_by_name(name).ok()).unwrap_or_default()
 }
 
 /// Offset of `path` within `container`.

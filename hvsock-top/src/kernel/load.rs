@@ -1,6 +1,6 @@
 //! Carrying out the plan: load the object, attach what this kernel allows, and say of every event what became of it.
 
-use std::{collections::BTreeMap, os::fd::AsFd};
+use std::{collections::BTreeMap, os::fd::AsFd, time::Instant};
 
 use aya::{
     Ebpf, EbpfLoader, GlobalData,
@@ -14,7 +14,9 @@ use super::{
     Attach, Blind, EVENTS, Event, Facts, Fields, How, HvSock, NotLoaded, Symbols, TypeInfo, Verdict, facts,
     fields::resolve,
     iterator::Iterator,
-    plan::{VMBUS_VERSION, wants},
+    plan::{self, VMBUS_VERSION},
+    symbols::Reading,
+    timing::Timing,
     tracepoints,
     trampoline::{Trampoline, Trampolines},
     verdict::{Why, words},
@@ -50,16 +52,31 @@ pub struct Loaded {
     pub facts: Facts,
     /// Where its fields are.
     pub fields: Fields,
+    /// How long the start took.
+    pub timing: Timing,
 }
 
 /// Loads and attaches all that this kernel allows. Every event is tried, whatever became of the others, so that a failure says of all
 /// of them what became of them.
 pub fn load(options: &LoadOptions) -> Result<Loaded, NotLoaded> {
-    let symbols =
-        Symbols::from_kernel(wants).map_err(|blind| NotLoaded::at_all(blind, &Symbols::default()))?;
+    let mut timing = Timing::default();
+    let reading = Reading::begin(plan::wants);
+    let types = timing.of("types", TypeInfo::from_kernel);
+    let listed = timing.of("symbols", || {
+        let types = types.as_ref().ok()?;
+        Some(Symbols::of_types(plan::functions(), types)).filter(plan::is_served)
+    });
+    let (symbols, reading) = match listed {
+        // What the types list is enough; all that is left to learn is where a variable is, and that can wait.
+        Some(symbols) => (symbols, Some(reading)),
+        None => (
+            timing.of("symbols", || reading.end()).map_err(|b| NotLoaded::at_all(b, &Symbols::default()))?,
+            None,
+        ),
+    };
     let (mut loaded, types) =
-        prepare(options, &symbols).map_err(|blind| NotLoaded::at_all(blind, &symbols))?;
-    let mut trampolines = Trampolines::new(OBJECT, &loaded.ebpf);
+        prepare(options, &symbols, types, timing).map_err(|blind| NotLoaded::at_all(blind, &symbols))?;
+    let mut trampolines = loaded.timing.of("link", || Trampolines::new(OBJECT, &loaded.ebpf));
     for event in EVENTS {
         let verdict = loaded.attach(event, &symbols, &types, &mut trampolines, options);
         loaded.verdicts.push(verdict);
@@ -70,9 +87,14 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, NotLoaded> {
     };
     match finished {
         Ok(()) => {
-            loaded.facts.vmbus_version = loaded.vmbus_version(&symbols);
+            let begin = Instant::now();
+            let read = reading.map_or(Ok(symbols), Reading::end);
+            loaded.timing.add("symbols", begin.elapsed());
+            loaded.facts.vmbus_version = read.ok().and_then(|symbols| loaded.vmbus_version(&symbols));
             // After everything is attached: what comes about from now on is seen by the hooks, what was there before is found here.
+            let begin = Instant::now();
             loaded.take_inventory();
+            loaded.timing.add("inventory", begin.elapsed());
             Ok(loaded)
         }
         Err(blind) => Err(NotLoaded { blind, verdicts: loaded.verdicts, each: true }),
@@ -80,20 +102,32 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, NotLoaded> {
 }
 
 /// Makes the maps; nothing is attached yet.
-fn prepare(options: &LoadOptions, symbols: &Symbols) -> Result<(Loaded, TypeInfo), Blind> {
+fn prepare(
+    options: &LoadOptions,
+    symbols: &Symbols,
+    types: Result<TypeInfo, Blind>,
+    mut timing: Timing,
+) -> Result<(Loaded, TypeInfo), Blind> {
     let facts = Facts::from_kernel(symbols)?;
     if facts.hv_sock == HvSock::Absent {
         return Err(Blind::NoHvSock);
     }
     check_abi(OBJECT)?;
-    let types = TypeInfo::from_kernel()?;
-    let mut fields = resolve(&types);
+    let types = types?;
+    let mut fields = timing.of("fields", || resolve(&types));
     tracepoints::resolve(&mut fields);
     raise_memlock();
     let layout = fields.layout;
-    let ebpf = create_maps(&layout, &facts, options)?;
-    let loaded =
-        Loaded { ebpf, trampolines: BTreeMap::new(), iterator: None, verdicts: Vec::new(), facts, fields };
+    let ebpf = timing.of("maps", || create_maps(&layout, &facts, options))?;
+    let loaded = Loaded {
+        ebpf,
+        trampolines: BTreeMap::new(),
+        iterator: None,
+        verdicts: Vec::new(),
+        facts,
+        fields,
+        timing,
+    };
     Ok((loaded, types))
 }
 
@@ -182,7 +216,7 @@ impl Loaded {
                     let by_trampoline = match trampolines {
                         _ if options.kprobes_only => Err("kprobes were asked for".to_owned()),
                         Ok(trampolines) => trampolines
-                            .attach(event, module, candidate.symbol, types)
+                            .attach(event, module, candidate.symbol, types, &mut self.timing)
                             .map(|links| self.trampolines.insert(event.hook, links)),
                         Err(why) => Err(why.clone()),
                     };
@@ -239,12 +273,15 @@ impl Loaded {
 
     fn kprobes(&mut self, event: &Event, symbol: &str) -> Result<(), Why> {
         let names = event.kprobes();
+        let begin = Instant::now();
         for (name, _) in &names {
             let program: &mut KProbe = self.program(name)?;
             if program.fd().is_err() {
                 program.load().map_err(|e| Why::of(&e))?;
             }
         }
+        self.timing.add("load", begin.elapsed());
+        let begin = Instant::now();
         let mut attached = Vec::new();
         for (name, _) in &names {
             let program: &mut KProbe = self.program(name)?;
@@ -260,13 +297,18 @@ impl Loaded {
                 }
             }
         }
+        self.timing.add("attach", begin.elapsed());
         Ok(())
     }
 
     fn tracepoint(&mut self, event: &Event, category: &str, name: &str) -> Result<(), Why> {
         let program: &mut TracePoint = self.program(&format!("tp_{}", event.hook.name()))?;
+        let begin = Instant::now();
         program.load().map_err(|e| Why::of(&e))?;
+        let loaded = begin.elapsed();
         program.attach(category, name).map_err(|e| Why::of(&e))?;
+        self.timing.add("load", loaded);
+        self.timing.add("attach", begin.elapsed().saturating_sub(loaded));
         Ok(())
     }
 
@@ -284,12 +326,14 @@ impl Loaded {
     fn load_refresh(&mut self) -> Result<(), Blind> {
         let program: &mut aya::programs::RawTracePoint =
             self.program("refresh_rings").map_err(|reason| Blind::Load { reason })?;
+        let begin = Instant::now();
         program.load().map_err(|e| because("load BPF programs", &e))?;
         if self.has_inventory() {
             let program: &mut aya::programs::RawTracePoint =
                 self.program("refresh_listener").map_err(|reason| Blind::Load { reason })?;
             program.load().map_err(|e| because("load BPF programs", &e))?;
         }
+        self.timing.add("load", begin.elapsed());
         Ok(())
     }
 

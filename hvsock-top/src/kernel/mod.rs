@@ -14,6 +14,7 @@ mod privilege;
 mod survey;
 mod symbols;
 mod sys;
+mod timing;
 mod tracepoints;
 mod trampoline;
 mod verdict;
@@ -31,4 +32,5 @@ pub use privilege::{
 };
 pub use survey::{BtfIn, Part, Presence, Survey, file_capabilities, hypervisor, is_nosuid, survey};
 pub use symbols::Symbols;
+pub use timing::Timing;
 pub use verdict::{How, NotLoaded, Verdict};

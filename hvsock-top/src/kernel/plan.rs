@@ -3,6 +3,8 @@
 
 use hvsock_common::Hook;
 
+use super::Symbols;
+
 /// Which ends of a function an event needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -322,10 +324,28 @@ pub(super) const VMBUS_VERSION: &str = "vmbus_proto_version";
 
 /// Whether any event wants this symbol, or the facts do.
 pub(super) fn wants(symbol: &str) -> bool {
-    symbol == VMBUS_VERSION || EVENTS.iter().any(|event| event.candidates.iter().any(|c| c.symbol == symbol))
+    symbol == VMBUS_VERSION || EVENTS.iter().any(|event| event.functions().any(|name| name == symbol))
+}
+
+/// Every function that some event could sit on.
+pub(super) fn functions() -> impl Iterator<Item = &'static str> {
+    EVENTS.iter().flat_map(Event::functions)
+}
+
+/// Whether every event that sits on a function has one in `symbols`.
+pub(super) fn is_served(symbols: &Symbols) -> bool {
+    EVENTS.iter().all(|event| {
+        let mut functions = event.functions().peekable();
+        functions.peek().is_none() || functions.any(|name| symbols.has(name))
+    })
 }
 
 impl Event {
+    /// The functions it could sit on.
+    fn functions(&self) -> impl Iterator<Item = &'static str> {
+        self.candidates.iter().filter(|c| c.attach == Attach::Function).map(|c| c.symbol)
+    }
+
     /// Names of the programs that serve this event with trampolines.
     pub fn trampolines(&self) -> Vec<String> {
         let name = self.hook.name();
@@ -365,6 +385,19 @@ mod tests {
                 assert!(Layout::FIELDS.contains(need), "{need}");
             }
         }
+    }
+
+    #[test]
+    fn one_function_of_each_event_is_enough_and_none_is_not() {
+        let known = |without: Option<Hook>| {
+            let first =
+                EVENTS.iter().filter(|e| Some(e.hook) != without).filter_map(|e| e.functions().last());
+            let lines: Vec<_> = first.map(|name| format!("0 t {name}")).collect();
+            Symbols::parse(&lines.join("\n"), |_| true)
+        };
+        assert!(is_served(&known(None)));
+        assert!(!is_served(&known(Some(Hook::Create))));
+        assert!(is_served(&known(Some(Hook::Interrupt))), "it sits on a tracepoint");
     }
 
     #[test]

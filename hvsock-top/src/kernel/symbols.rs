@@ -1,8 +1,8 @@
 //! Which functions this kernel has, and in which module.
 
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, io, thread};
 
-use super::Blind;
+use super::{Blind, TypeInfo};
 
 /// Names of functions that can be probed, each with its module, if any.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,12 @@ pub struct Symbols {
 }
 
 impl Symbols {
+    /// The functions of these names that the kernel's types list. They do not list all that there are.
+    pub(super) fn of_types<'a>(names: impl Iterator<Item = &'a str>, types: &TypeInfo) -> Self {
+        let place = |name: &str| Some((name.to_owned(), types.module_with(name)?.map(str::to_owned)));
+        Self { functions: names.filter_map(place).collect(), ..Self::default() }
+    }
+
     /// Reads `/proc/kallsyms`, keeping only names that `wanted` says yes to. Functions need no address, so it works where addresses are hidden.
     pub fn from_kernel(wanted: impl Fn(&str) -> bool) -> Result<Self, Blind> {
         let path = "/proc/kallsyms";
@@ -60,6 +66,24 @@ impl Symbols {
     /// The module the function is in; `None` when it is in the kernel image or not there.
     pub fn module_of(&self, name: &str) -> Option<&str> {
         self.functions.get(name)?.as_deref()
+    }
+}
+
+/// A reading of `/proc/kallsyms` that goes on beside other work: the kernel makes up 100,000 lines and more for it.
+pub(super) struct Reading(io::Result<thread::JoinHandle<Result<Symbols, Blind>>>);
+
+impl Reading {
+    /// Begins to read.
+    pub(super) fn begin(wanted: fn(&str) -> bool) -> Self {
+        let read = move || Symbols::from_kernel(wanted);
+        Self(thread::Builder::new().name("symbols".into()).spawn(read))
+    }
+
+    /// What was read, as soon as it is.
+    pub(super) fn end(self) -> Result<Symbols, Blind> {
+        let failed = |reason: String| Blind::Read { path: "/proc/kallsyms".into(), reason };
+        let thread = self.0.map_err(|e| failed(format!("no thread to read it: {e}")))?;
+        thread.join().unwrap_or_else(|_| Err(failed("its reader panicked".into())))
     }
 }
 

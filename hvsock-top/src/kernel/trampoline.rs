@@ -14,7 +14,7 @@ use aya_obj::{
     generated::{bpf_attach_type, bpf_insn},
 };
 
-use super::{Event, TypeInfo, sys};
+use super::{Event, Timing, TypeInfo, sys};
 
 pub(super) use sys::recursion_misses;
 
@@ -71,14 +71,18 @@ impl Trampolines {
         module: Option<&str>,
         symbol: &str,
         types: &TypeInfo,
+        timing: &mut Timing,
     ) -> Result<Vec<Trampoline>, String> {
         let place = module.unwrap_or("the kernel image");
-        let function =
-            types.function(module, symbol).ok_or_else(|| format!("{place} has no BTF for {symbol}"))?;
+        let function = timing
+            .of("functions", || types.function(module, symbol))
+            .ok_or_else(|| format!("{place} has no BTF for {symbol}"))?;
         if let Some(module) = module
             && !self.modules.contains_key(module)
         {
-            let fd = sys::module_btf(module).map_err(|e| format!("cannot open the BTF of {module}: {e}"))?;
+            let fd = timing
+                .of("module BTF", || sys::module_btf(module))
+                .map_err(|e| format!("cannot open the BTF of {module}: {e}"))?;
             self.modules.insert(module.to_owned(), fd);
         }
         let mut loaded = Vec::new();
@@ -90,7 +94,9 @@ impl Trampolines {
                 bpf_attach_type::BPF_TRACE_FENTRY
             };
             let module = module.and_then(|m| self.modules.get(m)).map(AsFd::as_fd);
-            let fd = sys::load_tracing(&name, code, &sys::Target { kind, module, function })
+            let target = sys::Target { kind, module, function };
+            let fd = timing
+                .of("load", || sys::load_tracing(&name, code, &target))
                 .map_err(|(e, log)| format!("{name} does not load: {e} {log}").trim_end().to_owned())?;
             loaded.push((name, fd));
         }
@@ -99,7 +105,8 @@ impl Trampolines {
             .into_iter()
             .rev()
             .map(|(name, program)| {
-                let link = sys::attach_tracing(program.as_fd())
+                let link = timing
+                    .of("attach", || sys::attach_tracing(program.as_fd()))
                     .map_err(|e| format!("{name} does not attach: {}", told(&e)))?;
                 Ok(Trampoline { _link: link, program })
             })
