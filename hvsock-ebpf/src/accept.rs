@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
 use hvsock_common::{EventKind, Latency, Outcome, UNKNOWN, flag};
 
-use crate::{account, events, inherit, maps::at, ports, read};
+use crate::{account, atomic, events, inherit, maps::at, ports, read};
 
 /// `vsock_accept(sock, newsock, …)`, return.
 #[inline(always)]
@@ -16,12 +16,12 @@ pub(crate) fn end(newsock: u64, ret: i64) -> Outcome {
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: a map value; one thread accepts a child.
     unsafe {
-        (*slot).flags |= flag::ACCEPTED;
+        atomic::raise(&raw mut (*slot).flags, flag::ACCEPTED);
         (*slot).pid = pid;
         (*slot).owner_pass = 0;
         (*slot).comm = bpf_get_current_comm().unwrap_or([0; 16]);
         if (*slot).queued_ns != UNKNOWN {
-            (*slot).phases.accept_wait_ns = read::now().wrapping_sub((*slot).queued_ns);
+            (*slot).phases.accept_wait_ns = read::since((*slot).queued_ns);
             account::latency(Latency::AcceptWait, (*slot).phases.accept_wait_ns);
         }
         if let Some(cpu) = crate::maps::cpu() {

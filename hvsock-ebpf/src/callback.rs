@@ -20,7 +20,7 @@ pub(crate) fn begin(sk: u64) {
         let interrupt = (*callbacks).interrupt_ns;
         if interrupt != 0 {
             (*callbacks).interrupt_ns = 0;
-            account::latency_of(slot, Latency::CallbackDelay, now.wrapping_sub(interrupt));
+            account::latency_of(slot, Latency::CallbackDelay, now.saturating_sub(interrupt));
         }
         let rings = (*slot).rings;
         if rings.in_header == 0 {
@@ -50,7 +50,7 @@ pub(crate) fn end() -> Outcome {
     // SAFETY: a map value; the channel's tasklet is the only writer of this part.
     unsafe {
         let callbacks = &raw mut (*slot).callbacks;
-        let ran = now.wrapping_sub((*callbacks).begin_ns);
+        let ran = now.saturating_sub((*callbacks).begin_ns);
         if (*callbacks).begin_ns == 0 || ran == UNKNOWN {
             account::unpaired(Hook::Callback);
             return Outcome::Faulted;

@@ -3,7 +3,7 @@
 use hvsock_common::{ConnRecord, Direction, Latency, Outcome, State, UNKNOWN, flag};
 
 use crate::{
-    account, inherit,
+    account, atomic, inherit,
     maps::{self, CONNECTING, at},
     ports, read, retire, ring, slot,
 };
@@ -23,8 +23,9 @@ pub(crate) fn release(vsk: u64) -> Outcome {
     let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
     unsafe {
-        (*slot).flags |= flag::RELEASED;
-        (*slot).released_ns = read::now();
+        // The time first: whoever sees the flag, on another CPU perhaps, finds it.
+        (&raw mut (*slot).released_ns).write_volatile(read::now());
+        atomic::raise(&raw mut (*slot).flags, flag::RELEASED);
         if (*slot).state == State::Established as u32 {
             (*slot).state = State::Closing as u32;
         }
@@ -38,23 +39,24 @@ pub(crate) fn rescind(chan: u64) -> Outcome {
     let Some(slot) = inherit::of_channel(chan) else { return Outcome::Filtered };
     let now = read::now();
     let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
-    // SAFETY: a map value; the callback no longer runs, and the flags' other writer, the guest's close, is told apart by its own bit.
+    // SAFETY: a map value; the callback no longer runs. The guest may close at the same time: whether it came first is decided by one look
+    // at the flags.
     unsafe {
         (*slot).rescinded_ns = now;
-        let flags = (*slot).flags;
-        (*slot).flags = flags | flag::RESCINDED;
+        let flags = (&raw const (*slot).flags).read_volatile();
+        atomic::raise(&raw mut (*slot).flags, flag::RESCINDED);
         let rings = (*slot).rings;
         if rings.in_header != 0 {
             (*slot).rings.unread_at_rescind =
                 unread((*slot).sk, chan, rings.in_header, rings.in_size).unwrap_or(u32::MAX);
         }
         if flags & flag::RELEASED == 0 {
-            (*slot).flags |= flag::HOST_FIRST;
+            atomic::raise(&raw mut (*slot).flags, flag::HOST_FIRST);
             (*slot).state = State::Rescinded as u32;
             (*cpu).closes.by_host += 1;
         } else if flags & flag::CLOSE_TIMED_OUT == 0 {
             (*cpu).closes.graceful += 1;
-            note_close(slot, now);
+            note_close(slot);
         }
     }
     Outcome::Recorded
@@ -78,9 +80,9 @@ pub(crate) fn timeout(work: u64) -> Outcome {
     let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
     // SAFETY: a map value.
     unsafe {
-        (*slot).flags |= flag::CLOSE_TIMED_OUT;
+        atomic::raise(&raw mut (*slot).flags, flag::CLOSE_TIMED_OUT);
         (*cpu).closes.timed_out += 1;
-        note_close(slot, read::now());
+        note_close(slot);
     }
     Outcome::Recorded
 }
@@ -88,11 +90,11 @@ pub(crate) fn timeout(work: u64) -> Outcome {
 /// # Safety
 /// `slot` points to a map value.
 #[inline(always)]
-unsafe fn note_close(slot: *mut ConnRecord, now: u64) {
+unsafe fn note_close(slot: *mut ConnRecord) {
     // SAFETY: as the caller says.
     unsafe {
         if (*slot).released_ns != UNKNOWN {
-            (*slot).phases.close_ns = now.wrapping_sub((*slot).released_ns);
+            (*slot).phases.close_ns = read::since((*slot).released_ns);
             account::latency_of(slot, Latency::Close, (*slot).phases.close_ns);
         }
     }

@@ -39,3 +39,9 @@ pub(crate) fn now() -> u64 {
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_ktime_get_ns() }
 }
+
+/// How long ago `then` was. Two CPUs' clocks may differ by a little: never less than nothing.
+#[inline(always)]
+pub(crate) fn since(then: u64) -> u64 {
+    now().saturating_sub(then)
+}

@@ -14,7 +14,7 @@ pub(crate) fn dequeue(vsk: u64, ret: i64) -> Outcome {
         let rx = &raw mut (*slot).rx;
         (*rx).calls += 1;
         if (*rx).waiting_since != 0 {
-            let waited = read::now().wrapping_sub((*rx).waiting_since);
+            let waited = read::since((*rx).waiting_since);
             (*rx).waiting_since = 0;
             (*rx).wait_ns += waited;
             account::latency_of(slot, Latency::RecvWait, waited);
@@ -33,7 +33,7 @@ pub(crate) fn dequeue(vsk: u64, ret: i64) -> Outcome {
             (*rx).packets += 1;
         }
         if (*slot).phases.first_byte_ns == UNKNOWN && (*slot).opened_ns != UNKNOWN {
-            (*slot).phases.first_byte_ns = read::now().wrapping_sub((*slot).opened_ns);
+            (*slot).phases.first_byte_ns = read::since((*slot).opened_ns);
             account::latency_of(slot, Latency::FirstByteRx, (*slot).phases.first_byte_ns);
         }
     }
@@ -66,7 +66,7 @@ pub(crate) fn end(sock: u64, ret: i64) -> Outcome {
     unsafe {
         let rx = &raw mut (*slot).rx;
         if (*rx).waiting_since != 0 && (*rx).waiting_by == u64::from(read::thread()) {
-            (*rx).wait_ns += read::now().wrapping_sub((*rx).waiting_since);
+            (*rx).wait_ns += read::since((*rx).waiting_since);
             (*rx).waiting_since = 0;
         }
         if ret < 0 && ret != i64::from(EAGAIN) {

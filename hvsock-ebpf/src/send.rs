@@ -73,7 +73,7 @@ pub(crate) fn enqueue(vsk: u64, len: u64, ret: i64) -> Outcome {
         if ret > 0 {
             (*tx).bytes += ret as u64;
             if (*slot).phases.first_byte_ns == UNKNOWN && (*slot).opened_ns != UNKNOWN {
-                (*slot).phases.first_byte_ns = read::now().wrapping_sub((*slot).opened_ns);
+                (*slot).phases.first_byte_ns = read::since((*slot).opened_ns);
                 account::latency_of(slot, Latency::FirstByteTx, (*slot).phases.first_byte_ns);
             }
         }
@@ -121,7 +121,7 @@ unsafe fn end_stall(slot: *mut ConnRecord, with_room: bool) -> bool {
         if (*tx).stalled_since == 0 {
             return false;
         }
-        let waited = read::now().wrapping_sub((*tx).stalled_since);
+        let waited = read::since((*tx).stalled_since);
         (*tx).stalled_since = 0;
         (*tx).stall_ns += waited;
         if with_room {

@@ -20,14 +20,14 @@ pub(super) const SCENARIO: Scenario = Scenario {
     timeout: Duration::from_mins(3),
     ..Scenario::new(
         "signals",
-        "SIGINT, SIGTERM, SIGHUP and SIGKILL at random moments, those of the start too: nothing stays in the kernel",
+        "SIGINT, SIGTERM and SIGKILL at random moments, those of the start too: nothing stays in the kernel",
         run,
     )
 };
 
-const SIGNALS: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL];
+const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::KILL];
 /// Of each signal.
-const TIMES: u64 = 3;
+const TIMES: u64 = 2;
 const OUTPUT: &str = "/tmp/signals.out";
 
 fn run() -> Result<()> {
