@@ -23,6 +23,13 @@ pub(crate) fn release(vsk: u64) -> Outcome {
     let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
     unsafe {
+        if (*slot).flags & flag::INHERITED != 0
+            && (*slot).flags & flag::RELEASED != 0
+            && read::field::<u64>(vsk, at!(sk_socket)) == Some(0)
+        {
+            // Found only now, as it closes (newer kernels mark it dead just before), and no process has ever had it.
+            (*slot).flags &= !flag::ACCEPTED;
+        }
         (*slot).flags |= flag::RELEASED;
         (*slot).released_ns = read::now();
         if (*slot).state == State::Established as u32 {

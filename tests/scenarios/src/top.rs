@@ -26,8 +26,14 @@ pub(crate) struct Top {
 impl Top {
     /// Starts it and waits for the first Snapshot: from then on it misses nothing.
     pub(crate) fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Result<Self> {
         let mut child = Command::new("hvsock-top")
             .args(["json", "--interval", INTERVAL])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -6,6 +6,9 @@ mod closed_by_host;
 mod download;
 mod echo;
 mod host_connects;
+mod inventory;
+mod inventory_denied;
+mod inventory_ending;
 mod killed;
 mod no_btf;
 mod no_hv_sock;
@@ -28,6 +31,8 @@ pub(crate) const ALL: &[Scenario] = &[
     closed_by_guest::SCENARIO,
     closed_by_host::SCENARIO,
     started_after::SCENARIO,
+    inventory_denied::SCENARIO,
+    inventory_ending::SCENARIO,
     two_tops::SCENARIO,
     killed::SCENARIO,
     not_root::SCENARIO,
@@ -35,6 +40,7 @@ pub(crate) const ALL: &[Scenario] = &[
     pipe_closed::SCENARIO,
     no_btf::SCENARIO,
     no_hv_sock::SCENARIO,
+    inventory::SCENARIO,
     host_connects::SCENARIO,
     two_hundred::SCENARIO,
 ];
