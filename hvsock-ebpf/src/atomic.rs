@@ -20,19 +20,36 @@ pub(crate) fn add(counter: *mut u64, value: u64) {
 /// cannot do anything else to memory in one step.
 #[inline(always)]
 pub(crate) fn raise(flags: *mut u32, bit: u32) {
+    if !is_set(flags, bit) {
+        add_to_flags(flags, bit);
+    }
+}
+
+/// Clears such a bit.
+#[inline(always)]
+pub(crate) fn lower(flags: *mut u32, bit: u32) {
+    if is_set(flags, bit) {
+        add_to_flags(flags, bit.wrapping_neg());
+    }
+}
+
+#[inline(always)]
+fn is_set(flags: *mut u32, bit: u32) -> bool {
     // SAFETY: callers pass pointers into map values, which are aligned and live as long as the program.
-    let is_set = unsafe { flags.read_volatile() } & bit != 0;
+    unsafe { flags.read_volatile() & bit != 0 }
+}
+
+#[inline(always)]
+fn add_to_flags(flags: *mut u32, value: u32) {
     #[cfg(target_arch = "bpf")]
-    if !is_set {
-        // SAFETY: as above.
-        unsafe {
-            let _ = core::intrinsics::atomic_xadd::<u32, u32, { core::intrinsics::AtomicOrdering::Relaxed }>(
-                flags, bit,
-            );
-        }
+    // SAFETY: as above.
+    unsafe {
+        let _ = core::intrinsics::atomic_xadd::<u32, u32, { core::intrinsics::AtomicOrdering::Relaxed }>(
+            flags, value,
+        );
     }
     #[cfg(not(target_arch = "bpf"))]
     {
-        let _ = is_set;
+        let _ = (flags, value);
     }
 }

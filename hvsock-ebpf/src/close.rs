@@ -23,6 +23,13 @@ pub(crate) fn release(vsk: u64) -> Outcome {
     let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
     unsafe {
+        if (*slot).flags & flag::INHERITED != 0
+            && (*slot).flags & flag::RELEASED != 0
+            && read::field::<u64>(vsk, at!(sk_socket)) == Some(0)
+        {
+            // Found only now, as it closes (newer kernels mark it dead just before), and no process has ever had it.
+            atomic::lower(&raw mut (*slot).flags, flag::ACCEPTED);
+        }
         // The time first: whoever sees the flag, on another CPU perhaps, finds it.
         (&raw mut (*slot).released_ns).write_volatile(read::now());
         atomic::raise(&raw mut (*slot).flags, flag::RELEASED);

@@ -28,6 +28,9 @@ const CLOSING: u8 = 11;
 /// Bit of `SOCK_DEAD` in `sk_flags` (enum sock_flags, include/net/sock.h): no process has the socket any more.
 pub(crate) const SOCK_DEAD: u64 = 1;
 
+/// Bit of `SOCK_DONE`: hv_sock has done its part of the close.
+const SOCK_DONE: u64 = 2;
+
 /// The slot of a socket that hv_sock is using at this moment; a connection older than the probes gets one now. For a known connection it
 /// costs what `slot::of_socket` costs.
 #[inline(always)]
@@ -68,7 +71,7 @@ const QUEUE: u32 = 128;
 /// (`list_del_init`), in freed memory too, so neither the walk nor the second look can be led astray by one that has left.
 #[inline(always)]
 pub(crate) fn queue(listener: u64) -> bool {
-    if at!(vsk_accept_queue) == MISSING {
+    if at!(vsk_accept_queue) == MISSING || at!(chan_state) == MISSING {
         return false;
     }
     let head = listener.wrapping_add(at!(vsk_accept_queue) as u64);
@@ -96,7 +99,9 @@ fn waiting(head: u64) -> Option<u64> {
         }
         node = next;
         let child = node.wrapping_sub(at!(vsk_accept_queue) as u64);
-        if slot::of_socket(child).is_none() && examine(child).is_some() {
+        // What is asked of it here is only what tells hv_sock's children from others'; the rest is asked when it is adopted.
+        let Some(chan) = slot::channel_of(child) else { continue };
+        if slot::of_channel(chan).is_none() && read::field::<u64>(chan, at!(chan_state)) == Some(child) {
             return Some(node);
         }
     }
@@ -174,10 +179,15 @@ fn examine(vsk: u64) -> Option<Found> {
     }
     let mut flags = flag::INHERITED;
     let mut state = State::Established;
-    let dead = read::field::<u64>(vsk, at!(sk_flags))? & SOCK_DEAD != 0;
+    let sk_flags = read::field::<u64>(vsk, at!(sk_flags))?;
+    let dead = sk_flags & SOCK_DEAD != 0;
     if dead {
         flags |= flag::RELEASED;
         state = State::Closing;
+        if sk_flags & SOCK_DONE != 0 {
+            // The host has not taken the channel away in time, or is about to take it now that it no longer matters.
+            flags |= flag::CLOSE_TIMED_OUT;
+        }
     }
     if read::field::<u8>(chan, at!(chan_rescind))? != 0 {
         flags |= flag::RESCINDED;

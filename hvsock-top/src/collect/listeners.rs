@@ -70,11 +70,19 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Whether somebody listens or has listened: a port that the host tried in vain is no listener.
+    fn is_listener(&self) -> bool {
+        let past = self.past.is_some_and(|p| p.sk != 0 || p.accepted + p.never_accepted > 0);
+        past || self.now.is_some()
+    }
+
     fn describe(&self, port: u32, sees: &impl Fn(Hook) -> bool) -> Listener {
         let now = self.now.map(|(_, record)| record);
         // Nothing has happened at a port without a record since the probes were attached.
         let count = |of: fn(&PortRecord) -> u64| self.past.map_or(0, of);
-        let peaks = [self.past.map(|p| p.peak_ack_backlog), now.map(|n| n.peak_backlog)];
+        // Only an open that was seen tells of the listener itself.
+        let reached = self.past.filter(|p| p.sk != 0);
+        let peaks = [reached.map(|p| p.peak_ack_backlog), now.map(|n| n.peak_backlog)];
         Listener {
             port,
             service_guid: guid::of_port(port),
@@ -82,7 +90,7 @@ impl<'a> Known<'a> {
             comm: now.and_then(|n| name::of(&n.comm)),
             fd: now.and_then(|n| u32::try_from(n.fd).ok()),
             backlog: now.map(|n| n.backlog),
-            max_backlog: now.map(|n| n.max_backlog).or(self.past.map(|p| p.max_ack_backlog)),
+            max_backlog: now.map(|n| n.max_backlog).or(reached.map(|p| p.max_ack_backlog)),
             peak_backlog: peaks.into_iter().flatten().max(),
             accepted: sees(Hook::Accept).then(|| count(|p| p.accepted)),
             drops: ListenerDrops {
@@ -102,15 +110,17 @@ pub(super) fn merge(
 ) -> Vec<Listener> {
     let mut all: BTreeMap<u32, Known<'_>> = BTreeMap::new();
     for (key, record) in ports {
-        // A port that nobody has ever listened at is no listener.
-        if key.direction == Direction::FromHost as u32 && record.sk != 0 {
+        if key.direction == Direction::FromHost as u32 {
             all.entry(key.port).or_default().past = Some(record);
         }
     }
     for (sk, record) in listening {
         all.entry(record.port).or_default().listens(*sk, record);
     }
-    all.into_iter().map(|(port, known)| known.describe(port, &sees)).collect()
+    all.into_iter()
+        .filter(|(_, known)| known.is_listener())
+        .map(|(port, known)| known.describe(port, &sees))
+        .collect()
 }
 
 #[cfg(test)]
@@ -154,6 +164,17 @@ mod tests {
         let [one] = &merge(&[port(1)], &[], |_| true)[..] else { panic!("one") };
         assert_eq!((one.backlog, one.pid, one.fd), (None, None, None));
         assert_eq!((one.max_backlog, one.peak_backlog, one.accepted), (Some(5), Some(3), Some(7)));
+    }
+
+    #[test]
+    fn older_children_that_were_accepted_count_for_a_listener_no_open_has_reached() {
+        let (key, record) = port(0);
+        let [one] = &merge(&[(key, record)], &[(1, listener(6000, 2))], |_| true)[..] else { panic!("one") };
+        assert_eq!((one.accepted, one.max_backlog, one.peak_backlog), (Some(7), Some(9), Some(2)));
+        let [one] = &merge(&[(key, record)], &[], |_| true)[..] else { panic!("one") };
+        assert_eq!((one.accepted, one.max_backlog, one.peak_backlog), (Some(7), None, None));
+        let in_vain = PortRecord { accepted: 0, ..record };
+        assert!(merge(&[(key, in_vain)], &[], |_| true).is_empty());
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn same(value: &Value, conn: &Conn) -> bool {
 
 /// All figures of one connection. What is still in a ring has been sent, but not received: then the ring's fill must
 /// agree, and the scenario knows what was sent.
-fn figures(value: &Value, conn: &Conn) -> Result<()> {
+pub(crate) fn figures(value: &Value, conn: &Conn) -> Result<()> {
     let mut wanted = vec![("rings/out/size_bytes", conn.out_size), ("rings/in/size_bytes", conn.in_size)];
     if conn.out_used == 0 {
         wanted.extend([("tx/bytes", conn.rx_bytes), ("tx/packets", conn.rx_packets)]);

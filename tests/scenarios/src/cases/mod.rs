@@ -11,6 +11,9 @@ mod denied;
 mod download;
 mod echo;
 mod host_connects;
+mod inventory;
+mod inventory_denied;
+mod inventory_ending;
 mod killed;
 mod kprobes;
 mod lifecycle;
@@ -48,6 +51,8 @@ pub(crate) const ALL: &[Scenario] = &[
     closed_by_guest::SCENARIO,
     closed_by_host::SCENARIO,
     started_after::SCENARIO,
+    inventory_denied::SCENARIO,
+    inventory_ending::SCENARIO,
     two_tops::SCENARIO,
     killed::SCENARIO,
     not_root::SCENARIO,
@@ -73,6 +78,7 @@ pub(crate) const ALL: &[Scenario] = &[
     signals::SCENARIO,
     denied::SCENARIO,
     reload::SCENARIO,
+    inventory::SCENARIO,
     host_connects::SCENARIO,
     two_cpus::SCENARIO,
     rescind_load::SCENARIO,
