@@ -27,8 +27,9 @@ pub(crate) fn all_gone() -> Result<Ledger> {
 /// Waits for hvsock-top to show exactly the live connections of the ledger, and the sums over all of them. For an
 /// hvsock-top that has been running since before the first.
 pub(crate) fn exact(top: &Top) -> Result<Snapshot> {
-    let ledger = host::ledger()?;
     top.wait("what the ledger says", |s| {
+        // Read anew each time: the host may not have taken yet what was sent a moment ago.
+        let ledger = host::ledger()?;
         compare::live(s, &ledger)?;
         compare::totals(s, &ledger)?;
         histograms::consistent(s)?;

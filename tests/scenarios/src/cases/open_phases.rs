@@ -26,10 +26,11 @@ const PARTS: [&str; 5] = ["offer_to_probe_ns", "lookup_ns", "ring_alloc_ns", "ho
 
 fn run() -> Result<()> {
     let top = Top::start()?;
-    let streams = [offer_delayed(&top)?, answer_held(&top)?, answer_awaited(&top)?];
+    let delayed = offer_delayed(&top)?;
+    let streams = [answer_held(&top)?, answer_awaited(&top)?];
     let queued = behind_another(&top)?;
     let accepted = accept_delayed(&top)?;
-    drop((streams, queued, accepted));
+    drop((delayed, streams, queued, accepted));
     steps::all_gone_exact(&top)?;
     top.stop()
 }
@@ -54,27 +55,50 @@ fn established(snapshot: &Snapshot, value: &Value) -> Result<u64> {
 /// The parts are disjoint and leave nothing out: together they last from the host's offer until the connection is
 /// there. That comes after the host's answer.
 fn add_up(snapshot: &Snapshot, conn: &Conn, value: &Value) -> Result<()> {
+    let (sum, total) = sum_and_total(snapshot, conn, value)?;
+    near("all parts of the open", sum, total)
+}
+
+/// The parts together, and the time from the host's offer until the connection is there. Between the host's writing the offer and the
+/// guest's reading it lies the interrupt's way, which is no part of the open: it makes the total longer, never shorter.
+fn sum_and_total(snapshot: &Snapshot, conn: &Conn, value: &Value) -> Result<(u64, u64)> {
     let sum = PARTS.iter().map(|name| part(value, name)).sum::<Result<u64>>()?;
     let established = established(snapshot, value)?;
-    near("all parts of the open", sum, established - conn.offered_ns)?;
     ensure!(established >= conn.opened_ns, "established before the host's answer");
-    Ok(())
+    let total = established - conn.offered_ns;
+    ensure!(sum <= total, "the parts of the open, {sum} ns, are longer than the whole, {total} ns");
+    Ok((sum, total))
+}
+
+/// For opens of a millisecond or two, which one slow interrupt can double: of several, the best must add up, and none may be too long. A part
+/// that is left out is missing in all of them.
+fn best_adds_up<'a>(snapshot: &Snapshot, opens: impl Iterator<Item = (&'a Conn, &'a Value)>) -> Result<()> {
+    let pairs =
+        opens.map(|(conn, value)| sum_and_total(snapshot, conn, value)).collect::<Result<Vec<_>>>()?;
+    let (sum, total) = *pairs.iter().min_by_key(|(sum, total)| total - sum).context("no connection")?;
+    near("all parts of the open", sum, total)
 }
 
 /// The host lets the guest wait 400 ms for the offer: that is in the connect's time, and in no part of the open.
-fn offer_delayed(top: &Top) -> Result<Stream> {
+fn offer_delayed(top: &Top) -> Result<Vec<Stream>> {
     host::host("mode 5200 delay 400")?;
-    let stream = traffic::connect(5200)?;
+    let streams = traffic::connect_all(5200, 3)?;
     let snapshot = steps::exact(top)?;
-    let (conn, value) = only(&snapshot, 5200)?;
-    add_up(&snapshot, &conn, &value)?;
-    let sum = PARTS.iter().map(|name| part(&value, name)).sum::<Result<u64>>()?;
-    near("the connect", part(&value, "connect_ns")?, 400 * MS + sum)?;
-    ensure!(
-        part(&value, "offer_to_probe_ns")? < 200 * MS,
-        "the wait for the offer is in offer_to_probe: {value}"
-    );
-    Ok(stream)
+    let ledger = host::ledger()?;
+    let mut opens = Vec::new();
+    for conn in ledger.of_service(5200) {
+        opens.push((conn, compare::find(snapshot.connections()?, conn)?));
+    }
+    best_adds_up(&snapshot, opens.iter().copied())?;
+    for (_, value) in opens {
+        let sum = PARTS.iter().map(|name| part(value, name)).sum::<Result<u64>>()?;
+        near("the connect", part(value, "connect_ns")?, 400 * MS + sum)?;
+        ensure!(
+            part(value, "offer_to_probe_ns")? < 200 * MS,
+            "the wait for the offer is in offer_to_probe: {value}"
+        );
+    }
+    Ok(streams)
 }
 
 /// The host answers the open request after 400 ms.
@@ -155,13 +179,17 @@ fn accept_delayed(top: &Top) -> Result<Vec<Stream>> {
     let snapshot = steps::exact(top)?;
     for (conn, accepted) in ledger.of_service(6200).zip(accepted) {
         let value = compare::find(snapshot.connections()?, conn)?;
-        add_up(&snapshot, conn, value)?;
         let established = established(&snapshot, value)?;
         near("the wait to be accepted", part(value, "accept_wait_ns")?, accepted - established)?;
         near("the first byte received", part(value, "first_byte_ns")?, received - established)?;
         ensure!(value["latency"]["connect_ns"].is_null(), "no connect of the guest's: {value}");
         ensure!(value["comm"] == "scenarios", "not accepted by us: {value}");
     }
+    let mut opens = Vec::new();
+    for conn in ledger.of_service(6200) {
+        opens.push((conn, compare::find(snapshot.connections()?, conn)?));
+    }
+    best_adds_up(&snapshot, opens.into_iter())?;
     compare::expect_of(
         snapshot.listener(6200)?,
         &[("accepted", 2), ("max_backlog", 8), ("peak_backlog", 2)],
