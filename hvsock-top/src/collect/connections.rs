@@ -52,7 +52,7 @@ pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight, epoch
             run_ns: sight.if_seen(Hook::Callback, record.callbacks.run_ns),
         },
         rings: rings(record, sight),
-        latency: latency(record),
+        latency: latency(record, sight),
     }
 }
 
@@ -106,7 +106,8 @@ fn sent(record: &ConnRecord, moment: &Moment, sight: Sight) -> Sent {
         short_writes: sight.if_seen(Hook::Enqueue, tx.short_writes),
         eagain: sight.if_seen(Hook::SendEnd, tx.eagain),
         failed_writes: sight.if_seen(Hook::RingWrite, tx.failed_writes),
-        stalls: sight.if_seen(Hook::SendBlock, tx.stalls),
+        // One that is not seen to end would hide the next.
+        stalls: (sight.of(Hook::SendBlock) && sight.of(Hook::SendReady)).then_some(tx.stalls),
         stall_ns: stalls.then_some(tx.stall_ns),
         stalled_for_ns: stalls.then(|| lasting(tx.stalled_since, moment)),
         last_error: sight.if_seen(Hook::SendEnd, errno(tx.last_error)),
@@ -120,7 +121,7 @@ fn received(record: &ConnRecord, moment: &Moment, sight: Sight) -> Received {
         bytes: sight.if_seen(Hook::Dequeue, rx.bytes),
         packets: sight.if_seen(Hook::Dequeue, rx.packets),
         calls: sight.if_seen(Hook::Dequeue, rx.calls),
-        waits: sight.if_seen(Hook::RecvBlock, rx.waits),
+        waits: (sight.of(Hook::RecvBlock) && sight.of(Hook::RecvEnd)).then_some(rx.waits),
         wait_ns: waits.then_some(rx.wait_ns),
         waiting_for_ns: waits.then(|| lasting(rx.waiting_since, moment)),
         errors: sight.if_seen(Hook::RecvEnd, rx.errors),
@@ -180,7 +181,7 @@ pub(super) fn unread(record: &ConnRecord) -> Option<u32> {
     level(record.rings.unread_at_rescind).filter(|_| record.flags & flag::RESCINDED != 0)
 }
 
-fn latency(record: &ConnRecord) -> ConnectionLatency {
+fn latency(record: &ConnRecord, sight: Sight) -> ConnectionLatency {
     let phases = &record.phases;
     ConnectionLatency {
         connect_ns: known(phases.connect_ns),
@@ -190,7 +191,9 @@ fn latency(record: &ConnRecord) -> ConnectionLatency {
         host_open_ns: known(phases.host_open_ns),
         other_open_ns: known(phases.other_open_ns),
         accept_wait_ns: known(phases.accept_wait_ns),
-        first_byte_ns: known(phases.first_byte_ns),
+        // The first of both ways: not to be told by one of them alone.
+        first_byte_ns: known(phases.first_byte_ns)
+            .filter(|_| sight.of(Hook::Enqueue) && sight.of(Hook::Dequeue)),
         close_ns: known(phases.close_ns),
     }
 }

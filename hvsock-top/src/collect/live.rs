@@ -200,7 +200,8 @@ impl Source for Live {
             host: self.host(),
             opens: sums.opens(sees),
             closes: Closes {
-                graceful: (sees(Hook::Release) && sees(Hook::Rescind)).then_some(sums.closes.graceful),
+                graceful: (sees(Hook::Release) && sees(Hook::Rescind) && sees(Hook::CloseTimeout))
+                    .then_some(sums.closes.graceful),
                 timed_out: sees(Hook::CloseTimeout).then_some(sums.closes.timed_out),
                 by_host: (sees(Hook::Release) && sees(Hook::Rescind)).then_some(sums.closes.by_host),
                 other: (sees(Hook::Rescind) && sees(Hook::CloseTimeout)).then_some(sums.closes.other),
@@ -238,7 +239,7 @@ fn totals(
         tx_packets: both(&[Hook::RingWrite], closed.tx_packets, &|r| r.tx.packets),
         rx_packets: both(&[Hook::Dequeue], closed.rx_packets, &|r| r.rx.packets),
         callbacks: both(&[Hook::Callback], closed.callbacks, &|r| r.callbacks.count),
-        stalls: both(&[Hook::SendBlock], closed.stalls, &|r| r.tx.stalls),
+        stalls: both(&[Hook::SendBlock, Hook::SendReady], closed.stalls, &|r| r.tx.stalls),
         stall_ns: both(&[Hook::SendBlock, Hook::SendReady, Hook::SendEnd], closed.stall_ns, &|r| {
             r.tx.stall_ns
         }),

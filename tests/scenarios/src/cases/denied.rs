@@ -25,7 +25,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 /// For each event, the numbers that become null without it. `conn` stands for a connection of either direction, `from`
 /// and `to` for one of the host's or the guest's making, `listener` for a listener.
 const NEEDS: &[(&str, &[&str])] = &[
-    ("offer", &["conn/latency/offer_to_probe_ns", "latency/offer_to_probe"]),
+    ("offer", &["conn/latency/offer_to_probe_ns", "latency/offer_to_probe", "totals/offers_waiting"]),
     (
         "lookup",
         &[
@@ -33,7 +33,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "conn/latency/other_open_ns",
             "latency/lookup",
             "latency/other_open",
-            "listener",
+            "listener/drops/backlog_full",
             "opens/from_host/ambiguous",
             "opens/from_host/backlog_full",
             "opens/from_host/bad_state",
@@ -140,6 +140,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     (
         "ring_write",
         &[
+            "conn/rings/out/full_by_2016_rule",
             "conn/rings/out/invalid",
             "conn/rings/out/max_used_bytes",
             "conn/rings/out/occupancy",
@@ -226,7 +227,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ),
     ("release", &["closes/by_host", "closes/graceful", "latency/close", "opens/to_host/abandoned"]),
     ("rescind", &["closes/by_host", "closes/graceful", "closes/other", "latency/close"]),
-    ("close_timeout", &["closes/other", "closes/timed_out", "latency/close"]),
+    ("close_timeout", &["closes/graceful", "closes/other", "closes/timed_out", "latency/close"]),
 ];
 
 /// What is null or empty even with every probe, in this traffic.
@@ -323,7 +324,13 @@ fn plain(live: &Snapshot, last: &Snapshot) -> Result<Plain> {
     plain.walk("from", of("from_host")?);
     plain.walk("to", of("to_host")?);
     match live.listener(6400) {
-        Ok(listener) => plain.walk("listener", listener),
+        // What the inventory adds comes at its own pace, sooner or later than this look.
+        Ok(listener) => {
+            for part in ["accepted", "drops"] {
+                let value = listener.get(part).with_context(|| format!("no listener/{part}"))?;
+                plain.walk(&format!("listener/{part}"), value);
+            }
+        }
         Err(_) => drop(plain.null.insert("listener".into())),
     }
     for part in ["opens", "closes", "totals", "latency"] {
