@@ -114,7 +114,11 @@ impl Sums {
     pub(super) fn opens(&self, sees: impl Fn(Hook) -> bool) -> model::Opens {
         let from = |result: OpenResult| {
             let needed: &[Hook] = match result {
-                OpenResult::Ok | OpenResult::Other => &[Hook::Open],
+                OpenResult::Ok => &[Hook::Open],
+                // The rest, once all the others can be told.
+                OpenResult::Other => {
+                    &[Hook::Open, Hook::Lookup, Hook::Create, Hook::Transport, Hook::HostOpen]
+                }
                 OpenResult::NotVsock | OpenResult::NoListener => &[Hook::Open, Hook::Lookup],
                 OpenResult::BadState
                 | OpenResult::BacklogFull

@@ -40,6 +40,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "opens/from_host/no_listener",
             "opens/from_host/nomem_sock",
             "opens/from_host/not_vsock",
+            "opens/from_host/other",
             "opens/to_host/host_refused",
             "opens/to_host/late_offers",
             "opens/to_host/ring_enomem",
@@ -53,9 +54,10 @@ const NEEDS: &[(&str, &[&str])] = &[
             "opens/from_host/backlog_full",
             "opens/from_host/bad_state",
             "opens/from_host/nomem_sock",
+            "opens/from_host/other",
         ],
     ),
-    ("transport", &["opens/from_host/transport"]),
+    ("transport", &["opens/from_host/other", "opens/from_host/transport"]),
     (
         "ring_alloc",
         &[
@@ -73,6 +75,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "latency/host_open",
             "latency/other_open",
             "opens/from_host/host_refused",
+            "opens/from_host/other",
             "opens/from_host/rescinded",
             "opens/from_host/ring_enomem",
             "opens/from_host/transport",
