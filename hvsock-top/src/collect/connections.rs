@@ -2,7 +2,11 @@
 
 use hvsock_common::{ConnRecord, Hook, RING_RESERVE, State as Stage, UNKNOWN, flag};
 
-use super::{clock::Moment, guid, name};
+use super::{
+    clock::Moment,
+    counters::{CLOSE, FIRST_BYTE, STALL, WAIT},
+    guid, name,
+};
 use crate::model::{
     Callbacks, Connection, ConnectionLatency, Direction, InRing, OutRing, Received, Rings, Sent, State,
 };
@@ -14,6 +18,10 @@ pub(super) struct Sight(pub u64);
 impl Sight {
     fn of(self, hook: Hook) -> bool {
         self.0 & hook.bit() != 0
+    }
+
+    fn of_all(self, hooks: &[Hook]) -> bool {
+        hooks.iter().all(|hook| self.of(*hook))
     }
 
     fn if_seen<T>(self, hook: Hook, value: T) -> Option<T> {
@@ -97,17 +105,17 @@ fn lasting(since: u64, moment: &Moment) -> u64 {
 
 fn sent(record: &ConnRecord, moment: &Moment, sight: Sight) -> Sent {
     let tx = &record.tx;
-    // A stall begins at one hook and ends at another; either missing, the sum is not to be had.
-    let stalls = sight.of(Hook::SendBlock) && sight.of(Hook::SendReady) && sight.of(Hook::SendEnd);
+    let stalls = sight.of_all(STALL);
+    // A stall that ends by time-out is EAGAIN as well, and not meant.
+    let eagain = sight.of(Hook::SendBlock) && sight.of(Hook::SendEnd);
     Sent {
         bytes: sight.if_seen(Hook::Enqueue, tx.bytes),
         packets: sight.if_seen(Hook::RingWrite, tx.packets),
         calls: sight.if_seen(Hook::Enqueue, tx.calls),
         short_writes: sight.if_seen(Hook::Enqueue, tx.short_writes),
-        eagain: sight.if_seen(Hook::SendEnd, tx.eagain),
+        eagain: eagain.then_some(tx.eagain),
         failed_writes: sight.if_seen(Hook::RingWrite, tx.failed_writes),
-        // One that is not seen to end would hide the next.
-        stalls: (sight.of(Hook::SendBlock) && sight.of(Hook::SendReady)).then_some(tx.stalls),
+        stalls: stalls.then_some(tx.stalls),
         stall_ns: stalls.then_some(tx.stall_ns),
         stalled_for_ns: stalls.then(|| lasting(tx.stalled_since, moment)),
         last_error: sight.if_seen(Hook::SendEnd, errno(tx.last_error)),
@@ -116,12 +124,12 @@ fn sent(record: &ConnRecord, moment: &Moment, sight: Sight) -> Sent {
 
 fn received(record: &ConnRecord, moment: &Moment, sight: Sight) -> Received {
     let rx = &record.rx;
-    let waits = sight.of(Hook::RecvBlock) && sight.of(Hook::Dequeue) && sight.of(Hook::RecvEnd);
+    let waits = sight.of_all(WAIT);
     Received {
         bytes: sight.if_seen(Hook::Dequeue, rx.bytes),
         packets: sight.if_seen(Hook::Dequeue, rx.packets),
         calls: sight.if_seen(Hook::Dequeue, rx.calls),
-        waits: (sight.of(Hook::RecvBlock) && sight.of(Hook::RecvEnd)).then_some(rx.waits),
+        waits: waits.then_some(rx.waits),
         wait_ns: waits.then_some(rx.wait_ns),
         waiting_for_ns: waits.then(|| lasting(rx.waiting_since, moment)),
         errors: sight.if_seen(Hook::RecvEnd, rx.errors),
@@ -191,9 +199,7 @@ fn latency(record: &ConnRecord, sight: Sight) -> ConnectionLatency {
         host_open_ns: known(phases.host_open_ns),
         other_open_ns: known(phases.other_open_ns),
         accept_wait_ns: known(phases.accept_wait_ns),
-        // The first of both ways: not to be told by one of them alone.
-        first_byte_ns: known(phases.first_byte_ns)
-            .filter(|_| sight.of(Hook::Enqueue) && sight.of(Hook::Dequeue)),
-        close_ns: known(phases.close_ns),
+        first_byte_ns: known(phases.first_byte_ns).filter(|_| sight.of_all(FIRST_BYTE)),
+        close_ns: known(phases.close_ns).filter(|_| sight.of_all(CLOSE)),
     }
 }

@@ -9,6 +9,15 @@ use hvsock_common::{
 
 use crate::{kernel::Mapped, model};
 
+/// A send stall begins at one event and ends at either of two; the next is counted only when it has ended.
+pub(super) const STALL: &[Hook] = &[Hook::SendBlock, Hook::SendReady, Hook::SendEnd];
+/// The same for a reader's wait.
+pub(super) const WAIT: &[Hook] = &[Hook::RecvBlock, Hook::Dequeue, Hook::RecvEnd];
+/// The first byte goes either way: with one of them unseen, the first that is seen may not be it.
+pub(super) const FIRST_BYTE: &[Hook] = &[Hook::Enqueue, Hook::Dequeue];
+/// A close ends by the host's answer or by time-out: with one of them unseen, the other is taken for it.
+pub(super) const CLOSE: &[Hook] = &[Hook::Release, Hook::Rescind, Hook::CloseTimeout];
+
 /// The sums over all CPUs.
 #[derive(Clone)]
 pub(super) struct Sums {
@@ -113,20 +122,19 @@ impl Sums {
     /// Outcomes of opens; `None` where the events that tell them apart are not seen.
     pub(super) fn opens(&self, sees: impl Fn(Hook) -> bool) -> model::Opens {
         let from = |result: OpenResult| {
+            // Each outcome is told from the steps that were reached: without its own steps, and those before them, it passes for "other".
             let needed: &[Hook] = match result {
                 OpenResult::Ok => &[Hook::Open],
-                // The rest, once all the others can be told.
-                OpenResult::Other => {
-                    &[Hook::Open, Hook::Lookup, Hook::Create, Hook::Transport, Hook::HostOpen]
-                }
                 OpenResult::NotVsock | OpenResult::NoListener => &[Hook::Open, Hook::Lookup],
                 OpenResult::BadState
                 | OpenResult::BacklogFull
                 | OpenResult::Ambiguous
                 | OpenResult::NomemSock => &[Hook::Open, Hook::Lookup, Hook::Create],
-                OpenResult::Transport => &[Hook::Open, Hook::Transport, Hook::HostOpen],
                 OpenResult::RingEnomem | OpenResult::HostRefused | OpenResult::Rescinded => {
-                    &[Hook::Open, Hook::HostOpen]
+                    &[Hook::Open, Hook::Lookup, Hook::HostOpen]
+                }
+                OpenResult::Transport | OpenResult::Other => {
+                    &[Hook::Open, Hook::Lookup, Hook::Create, Hook::Transport, Hook::HostOpen]
                 }
             };
             needed
@@ -137,10 +145,12 @@ impl Sums {
         let to = |result: ConnectResult| {
             (sees(Hook::Connect) && sees(Hook::ConnectEnd)).then(|| self.connects[result as usize])
         };
-        let offered = |results: &[OpenResult]| {
-            (sees(Hook::Open) && sees(Hook::Lookup) && sees(Hook::HostOpen))
+        let offered = |needed: &[Hook], results: &[OpenResult]| {
+            (sees(Hook::Open) && sees(Hook::Lookup) && needed.iter().all(|hook| sees(*hook)))
                 .then(|| results.iter().map(|r| self.opens[Direction::ToHost as usize][*r as usize]).sum())
         };
+        // A connect whose failure was not seen is still under way, and abandoned when its socket is closed.
+        let abandoned = [Hook::Connect, Hook::ConnectEnd, Hook::ConnectTimeout, Hook::Release];
         model::Opens {
             from_host: model::OpensFromHost {
                 ok: from(OpenResult::Ok),
@@ -165,11 +175,11 @@ impl Sums {
                 interrupted: to(ConnectResult::Interrupted),
                 unreachable: to(ConnectResult::Unreachable),
                 not_permitted: to(ConnectResult::NotPermitted),
-                abandoned: (sees(Hook::Connect) && sees(Hook::Release)).then_some(self.connects_abandoned),
+                abandoned: abandoned.iter().all(|hook| sees(*hook)).then_some(self.connects_abandoned),
                 other: to(ConnectResult::Other),
-                late_offers: offered(&[OpenResult::NoListener, OpenResult::BadState]),
-                ring_enomem: offered(&[OpenResult::RingEnomem]),
-                host_refused: offered(&[OpenResult::HostRefused]),
+                late_offers: offered(&[], &[OpenResult::NoListener, OpenResult::BadState]),
+                ring_enomem: offered(&[Hook::HostOpen], &[OpenResult::RingEnomem]),
+                host_refused: offered(&[Hook::HostOpen], &[OpenResult::HostRefused]),
             },
         }
     }
@@ -197,12 +207,12 @@ fn sources(which: Latency) -> &'static [Hook] {
         Latency::HostOpen => &[Hook::HostOpen, Hook::RingAlloc, Hook::Open],
         Latency::OtherOpen => &[Hook::HostOpen, Hook::Lookup, Hook::Open],
         Latency::AcceptWait => &[Hook::AcceptQueue, Hook::Accept],
-        Latency::FirstByteTx | Latency::FirstByteRx => &[Hook::Enqueue, Hook::Dequeue],
-        Latency::Close => &[Hook::Release, Hook::Rescind, Hook::CloseTimeout],
+        Latency::FirstByteTx | Latency::FirstByteRx => FIRST_BYTE,
+        Latency::Close => CLOSE,
         Latency::CallbackRun => &[Hook::Callback],
         Latency::CallbackDelay => &[Hook::Interrupt, Hook::Callback],
-        Latency::SendStall => &[Hook::SendBlock, Hook::SendReady, Hook::SendEnd],
-        Latency::RecvWait => &[Hook::RecvBlock, Hook::Dequeue, Hook::RecvEnd],
+        Latency::SendStall => STALL,
+        Latency::RecvWait => WAIT,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     attached::{Attached, Before, Presence},
     clock::{Moment, monotonic_ns},
     connections::{Sight, describe},
-    counters::{self, Sums},
+    counters::{self, CLOSE, STALL, Sums},
     events::SENDERS,
     listeners,
     pace::Pace,
@@ -200,8 +200,7 @@ impl Source for Live {
             host: self.host(),
             opens: sums.opens(sees),
             closes: Closes {
-                graceful: (sees(Hook::Release) && sees(Hook::Rescind) && sees(Hook::CloseTimeout))
-                    .then_some(sums.closes.graceful),
+                graceful: CLOSE.iter().all(|h| sees(*h)).then_some(sums.closes.graceful),
                 timed_out: sees(Hook::CloseTimeout).then_some(sums.closes.timed_out),
                 by_host: (sees(Hook::Release) && sees(Hook::Rescind)).then_some(sums.closes.by_host),
                 other: (sees(Hook::Rescind) && sees(Hook::CloseTimeout)).then_some(sums.closes.other),
@@ -239,11 +238,9 @@ fn totals(
         tx_packets: both(&[Hook::RingWrite], closed.tx_packets, &|r| r.tx.packets),
         rx_packets: both(&[Hook::Dequeue], closed.rx_packets, &|r| r.rx.packets),
         callbacks: both(&[Hook::Callback], closed.callbacks, &|r| r.callbacks.count),
-        stalls: both(&[Hook::SendBlock, Hook::SendReady], closed.stalls, &|r| r.tx.stalls),
-        stall_ns: both(&[Hook::SendBlock, Hook::SendReady, Hook::SendEnd], closed.stall_ns, &|r| {
-            r.tx.stall_ns
-        }),
-        eagain: both(&[Hook::SendEnd], closed.eagain, &|r| r.tx.eagain),
+        stalls: both(STALL, closed.stalls, &|r| r.tx.stalls),
+        stall_ns: both(STALL, closed.stall_ns, &|r| r.tx.stall_ns),
+        eagain: both(&[Hook::SendBlock, Hook::SendEnd], closed.eagain, &|r| r.tx.eagain),
         failed_writes: both(&[Hook::RingWrite], closed.failed_writes, &|r| r.tx.failed_writes),
         ring_invalid: both(&[Hook::RingWrite, Hook::Callback], closed.ring_invalid, &|r| {
             u64::from(r.tx.invalid) + u64::from(r.callbacks.invalid)

@@ -10,6 +10,7 @@ mod compare;
 mod events;
 mod histograms;
 mod interrupt;
+mod needs;
 mod once;
 mod runner;
 mod snapshot;
