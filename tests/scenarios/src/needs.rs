@@ -70,9 +70,7 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
     (
         "accept",
         &[
-            "from/comm",
             "from/latency/accept_wait_ns",
-            "from/pid",
             "latency/accept_wait",
             "listener/accepted",
             "listener/drops/never_accepted",
@@ -90,9 +88,7 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "opens/to_host/refused",
             "opens/to_host/timed_out",
             "opens/to_host/unreachable",
-            "to/comm",
             "to/latency/connect_ns",
-            "to/pid",
         ],
     ),
     (

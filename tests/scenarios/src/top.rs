@@ -13,6 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::snapshot::Snapshot;
 use crate::steps::LIMIT;
 
+/// How long a start may take: the kernel verifies every program, and several that start at once share a CPU that is emulated.
+const START: Duration = Duration::from_mins(1);
+
 /// Between Snapshots.
 const INTERVAL: &str = "200ms";
 
@@ -94,9 +97,9 @@ impl Top {
             String::from_utf8_lossy(&text).into_owned()
         });
         let mut top = Self { child, newest, stderr: Some(stderr) };
-        match top.newest.take(Instant::now() + LIMIT) {
+        match top.newest.take(Instant::now() + START) {
             State::Line(first) => Snapshot::parse(&first).map(|_| top),
-            State::Nothing => bail!("hvsock-top shows nothing after {LIMIT:?}"),
+            State::Nothing => bail!("hvsock-top shows nothing after {START:?}"),
             State::Ended => Err(top.died()),
         }
     }
