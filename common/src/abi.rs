@@ -1,8 +1,8 @@
 //! A fingerprint of every record's layout.
 
 use crate::{
-    Call, CallRow, Callbacks, Config, ConnRecord, Connecting, CpuCounters, Event, Histogram, Hook, Latency,
-    Layout, ListenerRecord, Opening, Phases, PortRecord, Receive, Rings, Send,
+    Call, CallRow, Callbacks, ClosedTotals, Config, ConnRecord, Connecting, CpuCounters, Event, Histogram,
+    Hook, Latency, Layout, ListenerRecord, Opening, Phases, PortRecord, Receive, Rings, Send,
 };
 
 const fn mix(hash: u64, value: u64) -> u64 {
@@ -80,7 +80,9 @@ records! {
     CpuCounters { accounting, opens, connects, connects_ok, connects_late_timed_out, connects_abandoned, ends_missed, closes, closed,
         callback_sk, accepted, never_accepted, bind_not_permitted, host_refusals, teardown_failures, latency, reserved }
     ListenerRecord { port, backlog, max_backlog, peak_backlog, gone, pid, fd, pass, comm }
-    PortRecord { opens, connects, accepted, never_accepted, max_ack_backlog, ack_backlog, peak_ack_backlog, pad, sk }
+    PortRecord { opens, connects, accepted, never_accepted, max_ack_backlog, ack_backlog, peak_ack_backlog, pad, sk, closed }
+    ClosedTotals { connections, tx_bytes, tx_packets, rx_bytes, rx_packets, callbacks, stalls, stall_ns, eagain, short_writes, failed_writes,
+        ring_invalid, wait_ns }
     Event { time_ns, kind, detail, error, pid, reserved, record }
 }
 

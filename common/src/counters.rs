@@ -41,9 +41,9 @@ pub struct Closes {
     pub other: u64,
 }
 
-/// Sums over the connections that are gone. Writer: [`Hook::Freed`].
+/// Sums over the connections that are gone. Writer: [`Hook::Freed`]; those of a port are added to atomically.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 pub struct ClosedTotals {
     /// Connections.
@@ -203,6 +203,8 @@ pub struct PortRecord {
     pub pad: u32,
     /// The listener's socket, as last seen.
     pub sk: u64,
+    /// Connections through this port that are gone.
+    pub closed: ClosedTotals,
 }
 
 /// A socket that listens, as the inventory found it; keyed by the socket.

@@ -1,7 +1,8 @@
 //! What happened at each port.
 
 use hvsock_common::{
-    CONNECT_RESULTS, ConnectResult, Direction, OPEN_RESULTS, OpenResult, Opening, PortKey, PortRecord,
+    CONNECT_RESULTS, ClosedTotals, ConnRecord, ConnectResult, Direction, OPEN_RESULTS, OpenResult, Opening,
+    PortKey, PortRecord,
 };
 
 use crate::{atomic, maps::PORTS};
@@ -14,11 +15,12 @@ fn port(port: u32, direction: u32) -> Option<*mut PortRecord> {
         return Some(record);
     }
     // Another CPU may be first; its record is as good as ours.
-    let _ = PORTS.insert(key, NEW_PORT, 1);
+    let _ = PORTS.insert(key, &NEW_PORT, 1);
     PORTS.get_ptr_mut(key)
 }
 
-const NEW_PORT: PortRecord = PortRecord {
+/// Too large for a program's stack.
+static NEW_PORT: PortRecord = PortRecord {
     opens: [0; OPEN_RESULTS.len()],
     connects: [0; CONNECT_RESULTS.len()],
     accepted: 0,
@@ -28,6 +30,23 @@ const NEW_PORT: PortRecord = PortRecord {
     peak_ack_backlog: 0,
     pad: 0,
     sk: 0,
+    closed: NOTHING,
+};
+
+const NOTHING: ClosedTotals = ClosedTotals {
+    connections: 0,
+    tx_bytes: 0,
+    tx_packets: 0,
+    rx_bytes: 0,
+    rx_packets: 0,
+    callbacks: 0,
+    stalls: 0,
+    stall_ns: 0,
+    eagain: 0,
+    short_writes: 0,
+    failed_writes: 0,
+    ring_invalid: 0,
+    wait_ns: 0,
 };
 
 /// Counts what became of an offer, the number of an [`OpenResult`]; `false` when the table has no room for its port.
@@ -79,5 +98,34 @@ pub(crate) fn never_accepted(number: u32, direction: u32) -> bool {
     let Some(record) = port(number, direction) else { return false };
     // SAFETY: a map value.
     unsafe { atomic::add(&raw mut (*record).never_accepted, 1) };
+    true
+}
+
+/// Adds a connection that is gone to the sums of its port; `false` when the table has no room for it.
+#[inline(always)]
+pub(crate) fn ended(slot: *mut ConnRecord) -> bool {
+    // SAFETY: map values; the slot is not written any more.
+    unsafe {
+        let direction = (*slot).direction;
+        let from_host = direction == Direction::FromHost as u32;
+        let number = if from_host { (*slot).local_port } else { (*slot).remote_port };
+        let Some(record) = port(number, direction) else { return false };
+        let sums = &raw mut (*record).closed;
+        let (tx, rx, callbacks) =
+            (&raw const (*slot).tx, &raw const (*slot).rx, &raw const (*slot).callbacks);
+        atomic::add(&raw mut (*sums).connections, 1);
+        atomic::add(&raw mut (*sums).tx_bytes, (*tx).bytes);
+        atomic::add(&raw mut (*sums).tx_packets, (*tx).packets);
+        atomic::add(&raw mut (*sums).rx_bytes, (*rx).bytes);
+        atomic::add(&raw mut (*sums).rx_packets, (*rx).packets);
+        atomic::add(&raw mut (*sums).callbacks, (*callbacks).count);
+        atomic::add(&raw mut (*sums).stalls, (*tx).stalls);
+        atomic::add(&raw mut (*sums).stall_ns, (*tx).stall_ns);
+        atomic::add(&raw mut (*sums).eagain, (*tx).eagain);
+        atomic::add(&raw mut (*sums).short_writes, (*tx).short_writes);
+        atomic::add(&raw mut (*sums).failed_writes, (*tx).failed_writes);
+        atomic::add(&raw mut (*sums).ring_invalid, ((*tx).invalid + (*callbacks).invalid) as u64);
+        atomic::add(&raw mut (*sums).wait_ns, (*rx).wait_ns);
+    }
     true
 }

@@ -2,18 +2,22 @@
 
 use hvsock_common::{ConnRecord, CpuCounters, EventKind, Outcome, State};
 
-use crate::{events, log, maps};
+use crate::{events, log, maps, ports};
 
-/// Moves a connection's totals to the sums of this CPU, reports its end and frees its slot, in this order: a reader that finds the slot
-/// free finds the totals in the sums.
+/// Moves a connection's totals to the sums of its port and of this CPU, frees its slot and reports its end, in this order: a reader that
+/// finds the slot free finds the totals in the sums, and one that finds as many connections gone after reading as before has read all of
+/// them in one state.
 #[inline(always)]
 pub(crate) fn retire(slot: *mut ConnRecord, now: u64, cpu: Option<*mut CpuCounters>) -> Outcome {
     let Some(cpu) = cpu.or_else(maps::cpu) else { return Outcome::Faulted };
+    let counted;
     // SAFETY: map values. `hvs_destruct` is the sums' writer; the one other way here, an end that was missed, is counted besides.
     unsafe {
         (*slot).freed_ns = now;
         let seq = (*slot).seq;
         (&raw mut (*slot).seq).write_volatile(seq + 1);
+        // The call keeps the compiler from counting the connection as gone before its port has.
+        counted = ports::ended(slot);
         let sums = &raw mut (*cpu).closed;
         let (tx, rx, callbacks) =
             (&raw const (*slot).tx, &raw const (*slot).rx, &raw const (*slot).callbacks);
@@ -36,5 +40,6 @@ pub(crate) fn retire(slot: *mut ConnRecord, now: u64, cpu: Option<*mut CpuCounte
     // SAFETY: a map value.
     let (relid, flags) = unsafe { ((*slot).relid, (*slot).flags) };
     log::freed(relid, flags);
-    events::send(EventKind::Closed, 0, 0, 0, slot)
+    let sent = events::send(EventKind::Closed, 0, 0, 0, slot);
+    if counted { sent } else { Outcome::MapFull }
 }

@@ -65,6 +65,9 @@ pub(super) struct DoctorArgs {
     /// Print the report as JSON, one object
     #[arg(long)]
     pub(super) json: bool,
+    /// Print the JSON Schema of the report instead
+    #[arg(long, exclusive = true)]
+    pub(super) schema: bool,
 }
 
 /// Options of `json`.
@@ -82,6 +85,9 @@ pub(super) struct JsonArgs {
     /// Print for people: indented, many lines per Snapshot
     #[arg(long)]
     pub(super) pretty: bool,
+    /// Print the JSON Schema of a Snapshot instead
+    #[arg(long, exclusive = true)]
+    pub(super) schema: bool,
 }
 
 /// Options of `events`.
@@ -90,6 +96,9 @@ pub(super) struct EventsArgs {
     /// One JSON object a line
     #[arg(long)]
     pub(super) json: bool,
+    /// Print the JSON Schema of an event instead
+    #[arg(long, exclusive = true)]
+    pub(super) schema: bool,
     /// Stop after this many events
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) count: Option<u64>,

@@ -10,8 +10,8 @@ use super::{
     signals::{Stop, Ticks},
 };
 use crate::{
-    collect::{Live, Source},
-    model::Snapshot,
+    collect::Live,
+    model::{Snapshot, Source as _},
 };
 
 pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
@@ -23,7 +23,7 @@ pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
     let mut ticks = Ticks::new(args.interval);
     let mut done = 0;
     while !stop.is_asked() {
-        let snapshot = source.snapshot()?;
+        let Some(snapshot) = source.snapshot()? else { break };
         log.follow(&mut source);
         match write(&snapshot, args.pretty) {
             Ok(()) => {}

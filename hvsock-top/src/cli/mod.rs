@@ -10,10 +10,14 @@ mod log;
 mod signals;
 mod table;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 
+use crate::model::schema;
 pub use args::Cli;
 use args::Command;
 pub(crate) use failure::Failure;
@@ -26,6 +30,9 @@ pub fn run() -> ExitCode {
     };
     let result = match &cli.command {
         None => table::run(&cli.live).map(|()| ExitCode::SUCCESS),
+        Some(Command::Json(args)) if args.schema => print_schema(&schema::snapshot()),
+        Some(Command::Events(args)) if args.schema => print_schema(&schema::event()),
+        Some(Command::Doctor(args)) if args.schema => print_schema(&schema::doctor()),
         Some(Command::Json(args)) => json::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
         Some(Command::Events(args)) => events::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
         Some(Command::Doctor(args)) => doctor::run(args, &cli.live),
@@ -33,5 +40,15 @@ pub fn run() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Prints a JSON Schema; needs no privilege and no kernel.
+fn print_schema(schema: &schemars::Schema) -> Result<ExitCode, Failure> {
+    let mut text = serde_json::to_string_pretty(schema).map_err(anyhow::Error::from)?;
+    text.push('\n');
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::output(&error)),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }

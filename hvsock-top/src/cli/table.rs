@@ -23,8 +23,8 @@ use super::{
     signals::{Stop, Ticks},
 };
 use crate::{
-    collect::{Live, Source},
-    model::{Connection, Direction, Snapshot, State},
+    collect::Live,
+    model::{Connection, Direction, Snapshot, Source as _, State},
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub(super) fn run(live: &LiveArgs) -> Result<(), Failure> {
     let mut rates = Rates::default();
     let mut ticks = Ticks::new(INTERVAL);
     'draw: while !stop.is_asked() {
-        let snapshot = source.snapshot()?;
+        let Some(snapshot) = source.snapshot()? else { break };
         let (width, height) = terminal::size().unwrap_or((80, 24));
         screen.draw(&page(&snapshot, &rates.update(&snapshot), usize::from(width), usize::from(height)))?;
         let next = ticks.next();
@@ -164,9 +164,9 @@ fn page(snapshot: &Snapshot, rates: &Rate, width: usize, height: usize) -> Vec<S
     ));
     lines.push(format!(
         "sent {}   received {}   stalls {}   ring memory {}   {}",
-        totals.tx_bytes.map_or_else(|| "–".to_owned(), |n| bytes(n as f64)),
-        totals.rx_bytes.map_or_else(|| "–".to_owned(), |n| bytes(n as f64)),
-        number(totals.stalls),
+        totals.traffic.tx_bytes.map_or_else(|| "–".to_owned(), |n| bytes(n as f64)),
+        totals.traffic.rx_bytes.map_or_else(|| "–".to_owned(), |n| bytes(n as f64)),
+        number(totals.traffic.stalls),
         totals.ring_memory_bytes.map_or_else(|| "–".to_owned(), |n| bytes(n as f64)),
         trust(snapshot),
     ));

@@ -34,6 +34,13 @@ pub(super) struct Before {
     pub ports: Vec<(PortKey, PortRecord)>,
 }
 
+/// What the kernel's tables say, at one moment.
+pub(super) struct Reading {
+    pub ports: Vec<(PortKey, PortRecord)>,
+    pub pass: Pass,
+    pub sums: Sums,
+}
+
 impl Attached {
     /// Attaches to hv_sock as it is now.
     pub(super) fn new(options: &LoadOptions) -> Result<Self, NotLoaded> {
@@ -67,16 +74,18 @@ impl Attached {
         }
     }
 
-    /// Reads slots and sums so that each connection is in exactly one of the two. A connection that ends moves from its slot to the sums;
-    /// if none did between two readings of the sums, the slots read in between fit them.
-    pub(super) fn read(&self, before: &Before) -> (Pass, Sums) {
+    /// Reads ports, slots and sums so that each connection is either live or in the sums, its port's and all. A connection that ends
+    /// moves from its slot to its port's sums and then to all; if none did between two readings of the latter, what was read in between
+    /// fits them. The ports come first: a slot that is on its way is waited for, and then counts as gone.
+    pub(super) fn read(&self, before: &Before) -> anyhow::Result<Reading> {
         let mut first = counters::sum(&self.cpus, &before.sums);
         for attempt in 1.. {
+            let ports = ports::read(&self.loaded)?;
             let pass = slots::read(&self.slots);
             let second = counters::sum(&self.cpus, &before.sums);
             let whole = second.accounting.iter().all(counters::adds_up);
             if (first.closed.connections == second.closed.connections && whole) || attempt == TRIES {
-                return (pass, second);
+                return Ok(Reading { ports: ports::add(ports, &before.ports), pass, sums: second });
             }
             first = second;
         }

@@ -6,10 +6,20 @@ use jiff::Timestamp;
 
 /// Nanoseconds of CLOCK_MONOTONIC, the clock of all records.
 pub(super) fn monotonic_ns() -> u64 {
+    // This clock always exists.
+    read(libc::CLOCK_MONOTONIC).unwrap_or(0)
+}
+
+/// CPU time that this process has used.
+pub(super) fn process_cpu_ns() -> Option<u64> {
+    read(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn read(clock: libc::clockid_t) -> Option<u64> {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: passes a pointer to a valid structure; this clock always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    // SAFETY: passes a pointer to a valid structure.
+    let result = unsafe { libc::clock_gettime(clock, &raw mut now) };
+    (result == 0).then_some(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
 }
 
 /// One moment on both clocks, so that records' times can be told as wall-clock times. Taken anew for every Snapshot: when somebody sets

@@ -7,6 +7,7 @@ use hvsock_common::{
     Hook, Latency, OPEN_RESULTS, OpenResult, bucket_bounds,
 };
 
+use super::totals;
 use crate::{kernel::Mapped, model};
 
 /// A send stall begins at one event and ends at either of two; the next is counted only when it has ended.
@@ -84,23 +85,7 @@ pub(super) fn sum(cpus: &Mapped<CpuCounters>, before: &Sums) -> Sums {
         add_fields!(sums, cpu, connects_ok, connects_late_timed_out, connects_abandoned, never_accepted);
         add_fields!(sums, cpu, bind_not_permitted, host_refusals, teardown_failures);
         add_fields!(sums.closes, cpu.closes, graceful, timed_out, by_host, other);
-        add_fields!(
-            sums.closed,
-            cpu.closed,
-            connections,
-            tx_bytes,
-            tx_packets,
-            rx_bytes,
-            rx_packets,
-            callbacks,
-            stalls,
-            stall_ns,
-            eagain,
-            short_writes,
-            failed_writes,
-            ring_invalid,
-            wait_ns
-        );
+        totals::add(&mut sums.closed, &cpu.closed);
         for (to, from) in sums.latency.iter_mut().zip(&cpu.latency) {
             add_histogram(to, from);
         }

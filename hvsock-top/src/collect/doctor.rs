@@ -5,13 +5,13 @@ use std::path::Path;
 use hvsock_common::Hook;
 
 use super::{
-    Live, LiveOptions, Source as _, live,
+    Live, LiveOptions, live,
     problems::{self, Evidence},
 };
 use crate::{
     kernel::{self, Blind, BtfIn, Circumstances, Event, Held, Necessity, Presence, Survey},
     model::{
-        Module,
+        Module, Source as _,
         doctor::{
             Binary, BtfSource, Capability, DOCTOR_SCHEMA, Doctor, ModuleReport, Mounts, Need, Security,
             Verdict,

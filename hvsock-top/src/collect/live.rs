@@ -3,24 +3,26 @@
 use std::{collections::BTreeMap, mem, time::Instant};
 
 use anyhow::{Result, anyhow};
-use hvsock_common::{ConnRecord, Hook, MAX_RELIDS};
+use hvsock_common::Hook;
 
 use super::{
-    Source,
-    attached::{Attached, Before, Presence},
+    attached::{Attached, Before, Presence, Reading},
     clock::{Moment, monotonic_ns},
     connections::{Sight, describe},
-    counters::{self, CLOSE, STALL, Sums},
+    counters::{self, CLOSE, Sums},
     events::SENDERS,
     listeners,
     pace::Pace,
-    ports,
-    slots::{self, Pass},
+    ports, slots, system,
+    totals::totals,
     vmbus,
 };
 use crate::{
     kernel::{self, Blind, How, HvSock, Kept, LoadOptions, Loaded, NotLoaded},
-    model::{Accounting, Backend, Closes, Family, Host, Module, Probe, ProbeState, SCHEMA, Snapshot, Totals},
+    model::{
+        Accounting, Backend, Closes, Family, Host, Module, Probe, ProbeState, SCHEMA, Snapshot, Source,
+        Totals,
+    },
 };
 
 /// How to look at the live kernel.
@@ -168,7 +170,7 @@ impl Live {
 }
 
 impl Source for Live {
-    fn snapshot(&mut self) -> Result<Snapshot> {
+    fn snapshot(&mut self) -> Result<Option<Snapshot>> {
         self.follow()?;
         if self.inventory.is_due() {
             let begin = Instant::now();
@@ -178,8 +180,7 @@ impl Source for Live {
         let live = |relid| slots::is_used(&self.attached.slots, relid);
         self.attached.loaded.refresh(live).map_err(|e| anyhow!("looking at the rings failed: {e}"))?;
         let listening = listeners::read(&mut self.attached.loaded)?;
-        let ports = ports::add(ports::read(&self.attached.loaded)?, &self.before.ports);
-        let (pass, sums) = self.attached.read(&self.before);
+        let Reading { ports, pass, sums } = self.attached.read(&self.before)?;
         let moment = Moment::now();
         self.torn += pass.torn;
         let loaded = &self.attached.loaded;
@@ -198,6 +199,8 @@ impl Source for Live {
             uptime_ns: moment.ns,
             observed_ns: Some(moment.ns - self.began_ns),
             host: self.host(),
+            memory: system::memory(),
+            tool: system::tool(),
             opens: sums.opens(sees),
             closes: Closes {
                 graceful: CLOSE.iter().all(|h| sees(*h)).then_some(sums.closes.graceful),
@@ -208,54 +211,18 @@ impl Source for Live {
             totals: Totals {
                 offers_waiting: waiting.as_ref().map(|w| w.count),
                 oldest_offer_ns: waiting.and_then(|w| w.oldest_ns).map(|ns| moment.ns.saturating_sub(ns)),
-                ..totals(&pass, &sums, &connections, sees)
+                ..totals(&pass, &sums, &connections, &sees)
             },
-            ports: ports.iter().map(ports::describe).collect(),
+            ports: ports::describe(&ports, &pass.live, sees),
             connections,
             listeners,
             latency: sums.latency(sees),
             probes: loaded.verdicts.iter().map(|v| probe(v, self.gone.as_deref())).collect(),
             accounting: self.accounting(&sums),
+            findings: None,
         };
         self.last_ns = Some(moment.ns);
-        Ok(snapshot)
-    }
-}
-
-fn totals(
-    pass: &Pass,
-    sums: &Sums,
-    connections: &[crate::model::Connection],
-    sees: impl Fn(Hook) -> bool,
-) -> Totals {
-    let both = |hooks: &[Hook], closed: u64, live: &dyn Fn(&ConnRecord) -> u64| {
-        hooks.iter().all(|h| sees(*h)).then(|| closed + pass.live.iter().map(live).sum::<u64>())
-    };
-    let closed = &sums.closed;
-    Totals {
-        tx_bytes: both(&[Hook::Enqueue], closed.tx_bytes, &|r| r.tx.bytes),
-        rx_bytes: both(&[Hook::Dequeue], closed.rx_bytes, &|r| r.rx.bytes),
-        tx_packets: both(&[Hook::RingWrite], closed.tx_packets, &|r| r.tx.packets),
-        rx_packets: both(&[Hook::Dequeue], closed.rx_packets, &|r| r.rx.packets),
-        callbacks: both(&[Hook::Callback], closed.callbacks, &|r| r.callbacks.count),
-        stalls: both(STALL, closed.stalls, &|r| r.tx.stalls),
-        stall_ns: both(STALL, closed.stall_ns, &|r| r.tx.stall_ns),
-        eagain: both(&[Hook::SendBlock, Hook::SendEnd], closed.eagain, &|r| r.tx.eagain),
-        failed_writes: both(&[Hook::RingWrite], closed.failed_writes, &|r| r.tx.failed_writes),
-        ring_invalid: both(&[Hook::RingWrite, Hook::Callback], closed.ring_invalid, &|r| {
-            u64::from(r.tx.invalid) + u64::from(r.callbacks.invalid)
-        }),
-        live_connections: Some(connections.len() as u64),
-        closed_connections: Some(closed.connections),
-        relids_used: vmbus::channels(),
-        relids_max: MAX_RELIDS as u64,
-        ring_memory_bytes: connections.iter().map(|c| c.rings.memory_bytes).sum(),
-        never_accepted: sees(Hook::Accept).then_some(sums.never_accepted),
-        offers_waiting: None,
-        oldest_offer_ns: None,
-        host_refusals: sees(Hook::HostMessage).then_some(sums.host_refusals),
-        teardown_failures: sees(Hook::Teardown).then_some(sums.teardown_failures),
-        binds_not_permitted: sees(Hook::Bind).then_some(sums.bind_not_permitted),
+        Ok(Some(snapshot))
     }
 }
 

@@ -16,16 +16,10 @@ mod pace;
 mod ports;
 mod problems;
 mod slots;
+mod system;
+mod totals;
 mod vmbus;
 
 pub use doctor::examine;
 pub use events::Events;
 pub use live::{Live, LiveOptions};
-
-use crate::model::Snapshot;
-
-/// Anything that yields Snapshots: a live kernel, a recording, a made-up one. Every output works from any Source.
-pub trait Source {
-    /// The state now.
-    fn snapshot(&mut self) -> anyhow::Result<Snapshot>;
-}

@@ -1,10 +1,12 @@
 //! What happened at each port.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{HashMap, MapData};
-use hvsock_common::{CONNECT_RESULTS, OPEN_RESULTS, PortKey, PortRecord};
+use hvsock_common::{CONNECT_RESULTS, ConnRecord, Direction, Hook, OPEN_RESULTS, PortKey, PortRecord};
 
-use super::connections::direction;
+use super::{connections::direction, totals};
 use crate::{kernel::Loaded, model::Port};
 
 /// Key of the port table, as aya wants it.
@@ -51,6 +53,7 @@ pub(super) fn add(
                 }
                 record.accepted += old.accepted;
                 record.never_accepted += old.never_accepted;
+                totals::add(&mut record.closed, &old.closed);
                 record.peak_ack_backlog = record.peak_ack_backlog.max(old.peak_ack_backlog);
             }
         }
@@ -59,15 +62,49 @@ pub(super) fn add(
     now
 }
 
-/// What happened at one port.
-pub(super) fn describe((key, record): &(PortKey, PortRecord)) -> Port {
+/// The service's port of a connection.
+fn port_of(record: &ConnRecord) -> PortKey {
+    let from_host = record.direction == Direction::FromHost as u32;
+    PortKey {
+        port: if from_host { record.local_port } else { record.remote_port },
+        direction: record.direction,
+    }
+}
+
+/// What happened at each port, with the connections that are live.
+pub(super) fn describe(
+    ports: &[(PortKey, PortRecord)],
+    live: &[ConnRecord],
+    sees: impl Fn(Hook) -> bool,
+) -> Vec<Port> {
+    let mut all: BTreeMap<(u32, u32), (PortRecord, u64)> =
+        ports.iter().map(|(key, record)| ((key.direction, key.port), (*record, 0))).collect();
+    for record in live {
+        let key = port_of(record);
+        // A connection older than the probes has no record until something happens at its port.
+        let (sums, live) = all.entry((key.direction, key.port)).or_default();
+        totals::add(&mut sums.closed, &totals::so_far(record));
+        *live += 1;
+    }
+    all.into_iter()
+        .map(|((direction, port), (record, live))| one(port, direction, &record, live, &sees))
+        .collect()
+}
+
+fn one(port: u32, towards: u32, record: &PortRecord, live: u64, sees: &impl Fn(Hook) -> bool) -> Port {
     let offers = OPEN_RESULTS.iter().map(|(result, name)| (*name, record.opens[*result as usize]));
     let connects = CONNECT_RESULTS.iter().map(|(result, name)| (*name, record.connects[*result as usize]));
+    let accepts = towards == Direction::FromHost as u32 && sees(Hook::Accept);
     Port {
-        port: key.port,
-        direction: direction(key.direction),
+        port,
+        direction: direction(towards),
         offers: offers.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect(),
         connects: connects.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect(),
+        live,
+        closed: record.closed.connections,
+        accepted: accepts.then_some(record.accepted),
+        never_accepted: accepts.then_some(record.never_accepted),
+        traffic: totals::traffic(&record.closed, sees),
     }
 }
 

@@ -1,9 +1,10 @@
 //! One connection.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who asked for the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// The host connected to a guest service.
@@ -13,7 +14,7 @@ pub enum Direction {
 }
 
 /// Where a connection is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Being opened.
@@ -29,7 +30,7 @@ pub enum State {
 }
 
 /// One connection.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Connection {
     /// Never used twice while the tool runs.
     pub id: String,
@@ -70,7 +71,7 @@ pub struct Connection {
 }
 
 /// What the guest sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sent {
     /// Payload bytes.
     pub bytes: Option<u64>,
@@ -95,7 +96,7 @@ pub struct Sent {
 }
 
 /// What the guest received.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Received {
     /// Payload bytes.
     pub bytes: Option<u64>,
@@ -116,7 +117,7 @@ pub struct Received {
 }
 
 /// The channel callback.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Callbacks {
     /// How often it ran.
     pub count: Option<u64>,
@@ -125,7 +126,7 @@ pub struct Callbacks {
 }
 
 /// The two rings of a connection.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rings {
     /// Guest to host.
     #[serde(rename = "out")]
@@ -140,7 +141,7 @@ pub struct Rings {
 }
 
 /// The ring from guest to host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutRing {
     /// Data bytes.
     pub size_bytes: Option<u32>,
@@ -159,7 +160,7 @@ pub struct OutRing {
 }
 
 /// The ring from host to guest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InRing {
     /// Data bytes.
     pub size_bytes: Option<u32>,
@@ -176,7 +177,7 @@ pub struct InRing {
 }
 
 /// The phases of a connection's life. The parts of the open are disjoint and add up to offer → established.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionLatency {
     /// Guest connect to established.
     pub connect_ns: Option<u64>,

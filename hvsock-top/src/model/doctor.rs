@@ -2,6 +2,7 @@
 //!
 //! Every name is stable. What could not be found out is `None` (JSON `null`), which is never the same as "no" or zero.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Module, Probe};
@@ -10,7 +11,7 @@ use super::{Module, Probe};
 pub const DOCTOR_SCHEMA: u32 = 1;
 
 /// The whole report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Doctor {
     /// [`DOCTOR_SCHEMA`].
     pub schema: u32,
@@ -44,7 +45,7 @@ pub struct Doctor {
 }
 
 /// The answer in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// An essential event cannot be seen: what hvsock-top does not show may well exist. Exit code 1.
@@ -56,7 +57,7 @@ pub enum Verdict {
 }
 
 /// A kernel part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModuleReport {
     /// Its name.
     pub name: String,
@@ -69,7 +70,7 @@ pub struct ModuleReport {
 }
 
 /// Where types are described.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BtfSource {
     /// In BTF of the module's own.
@@ -81,7 +82,7 @@ pub enum BtfSource {
 }
 
 /// A capability.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capability {
     /// Its name, such as `CAP_BPF`.
     pub name: String,
@@ -98,7 +99,7 @@ pub struct Capability {
 }
 
 /// How much a capability is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
     /// Nothing works without.
@@ -110,7 +111,7 @@ pub enum Need {
 }
 
 /// Settings that decide on what is allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Security {
     /// The effective user.
     pub uid: u32,
@@ -131,7 +132,7 @@ pub struct Security {
 }
 
 /// File systems that matter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mounts {
     /// Where tracefs is mounted.
     pub tracefs: Option<String>,
@@ -142,7 +143,7 @@ pub struct Mounts {
 }
 
 /// The program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Binary {
     /// Its file.
     pub path: Option<String>,
@@ -153,7 +154,7 @@ pub struct Binary {
 }
 
 /// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// A stable name of the kind of problem.
     pub code: String,
@@ -168,7 +169,7 @@ pub struct Problem {
 }
 
 /// How bad a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// It blinds the tool.

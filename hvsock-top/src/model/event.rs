@@ -1,11 +1,12 @@
 //! Lifecycle events: a few per connection, none per packet.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Direction;
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// A connection is established.
@@ -23,7 +24,7 @@ pub enum EventKind {
 }
 
 /// One lifecycle event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LifecycleEvent {
     /// When, RFC 3339, wall clock; absent for `lost`.
     pub time: Option<String>,

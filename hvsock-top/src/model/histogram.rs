@@ -1,9 +1,10 @@
 //! A distribution of durations.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A distribution of durations in nanoseconds; relative error of a percentile at most 6.25 %.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Histogram {
     /// How many.
     pub count: u64,

@@ -5,17 +5,22 @@
 mod connection;
 pub mod doctor;
 mod event;
+mod finding;
 mod histogram;
 mod probes;
+pub mod schema;
 mod snapshot;
+mod source;
 
 pub use connection::{
     Callbacks, Connection, ConnectionLatency, Direction, InRing, OutRing, Received, Rings, Sent, State,
 };
 pub use event::{EventKind, LifecycleEvent};
+pub use finding::{Finding, Number, Severity};
 pub use histogram::Histogram;
 pub use probes::{Accounting, Backend, Hook, Probe, ProbeState};
 pub use snapshot::{
-    Closes, Family, Host, Listener, ListenerDrops, Module, Opens, OpensFromHost, OpensToHost, Port, SCHEMA,
-    Snapshot, Totals,
+    Closes, Family, Host, Listener, ListenerDrops, Memory, Module, Opens, OpensFromHost, OpensToHost, Port,
+    SCHEMA, Snapshot, Tool, Totals, Traffic,
 };
+pub use source::Source;

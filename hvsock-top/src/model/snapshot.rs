@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Accounting, Connection, Direction, Histogram, Probe};
+use super::{Accounting, Connection, Direction, Finding, Histogram, Probe};
 
 /// Version of the Snapshot's schema; grows when a name changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
 
 /// What Hyper-V sockets are doing on this guest, at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -24,6 +25,10 @@ pub struct Snapshot {
     pub observed_ns: Option<u64>,
     /// The guest.
     pub host: Host,
+    /// Free memory that rings can be made of.
+    pub memory: Memory,
+    /// The tool itself.
+    pub tool: Tool,
     /// Outcomes of opens.
     pub opens: Opens,
     /// Outcomes of closes.
@@ -42,10 +47,12 @@ pub struct Snapshot {
     pub probes: Vec<Probe>,
     /// Whether anything was missed.
     pub accounting: Accounting,
+    /// What is wrong, the worst first; `None` when nobody looked.
+    pub findings: Option<Vec<Finding>>,
 }
 
 /// Where hv_sock comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Module {
     /// A loaded module.
@@ -57,7 +64,7 @@ pub enum Module {
 }
 
 /// Which family the sockets belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
     /// AF_VSOCK over hv_sock.
@@ -67,7 +74,7 @@ pub enum Family {
 }
 
 /// The guest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// Kernel release (`uname -r`).
     pub kernel: String,
@@ -81,8 +88,30 @@ pub struct Host {
     pub vmbus_version: Option<String>,
 }
 
+/// Free memory, as `/proc/buddyinfo` tells it: a ring is one block of contiguous pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Memory {
+    /// Bytes of a page.
+    pub page_bytes: Option<u64>,
+    /// Free blocks of 1, 2, 4, … pages, of all zones but DMA, which the kernel keeps for devices.
+    pub free_blocks: Option<Vec<u64>>,
+}
+
+/// What the tool itself takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// CPU time it has used, in user space and in system calls; what its programs use in the kernel is not in it.
+    pub cpu_ns: Option<u64>,
+    /// Memory it has resident.
+    pub resident_bytes: Option<u64>,
+}
+
 /// Outcomes of opens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Opens {
     /// The host connected to guest services.
     pub from_host: OpensFromHost,
@@ -91,7 +120,7 @@ pub struct Opens {
 }
 
 /// Outcomes of the host's connects, by the branch that `hvs_open_connection` took.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpensFromHost {
     /// Established.
     pub ok: Option<u64>,
@@ -120,7 +149,7 @@ pub struct OpensFromHost {
 }
 
 /// Outcomes of the guest's connects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpensToHost {
     /// Established.
     pub ok: Option<u64>,
@@ -147,7 +176,7 @@ pub struct OpensToHost {
 }
 
 /// How connections ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Closes {
     /// The guest closed, and the host took the channel away within 8 s.
     pub graceful: Option<u64>,
@@ -160,7 +189,7 @@ pub struct Closes {
 }
 
 /// One listener, or a port that the host tried to reach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Listener {
     /// The guest's port.
     pub port: u32,
@@ -185,7 +214,7 @@ pub struct Listener {
 }
 
 /// Connections a listener lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListenerDrops {
     /// Dropped by hv_sock because the backlog was full.
     pub backlog_full: Option<u64>,
@@ -194,28 +223,11 @@ pub struct ListenerDrops {
 }
 
 /// Sums over all connections, the live and the closed, since the probes were attached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
-    /// Payload bytes the guest sent.
-    pub tx_bytes: Option<u64>,
-    /// Payload bytes the guest received.
-    pub rx_bytes: Option<u64>,
-    /// Packets sent, FINs not among them.
-    pub tx_packets: Option<u64>,
-    /// Packets received.
-    pub rx_packets: Option<u64>,
-    /// Channel callbacks.
-    pub callbacks: Option<u64>,
-    /// Times a sender had to wait for room.
-    pub stalls: Option<u64>,
-    /// How long they waited.
-    pub stall_ns: Option<u64>,
-    /// Sends that ended with EAGAIN.
-    pub eagain: Option<u64>,
-    /// Ring writes that failed.
-    pub failed_writes: Option<u64>,
-    /// Looks at a ring that found indices out of range.
-    pub ring_invalid: Option<u64>,
+    /// What they carried.
+    #[serde(flatten)]
+    pub traffic: Traffic,
     /// Connections alive now.
     pub live_connections: Option<u64>,
     /// Connections gone.
@@ -241,7 +253,7 @@ pub struct Totals {
 }
 
 /// What happened at one service's port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Port {
     /// The service's port: the guest's for `from_host`, the host's for `to_host`.
     pub port: u32,
@@ -251,4 +263,44 @@ pub struct Port {
     pub offers: BTreeMap<String, u64>,
     /// Failed guest connects by outcome, as in [`OpensToHost`]; outcomes that have not happened are left out.
     pub connects: BTreeMap<String, u64>,
+    /// Connections through it that are alive.
+    pub live: u64,
+    /// Connections through it that are gone.
+    pub closed: u64,
+    /// Children accepted; `None` for `to_host`.
+    pub accepted: Option<u64>,
+    /// Children freed without having been accepted; `None` for `to_host`.
+    pub never_accepted: Option<u64>,
+    /// What all of them carried.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// What connections carried, the live and the closed, since the probes were attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Traffic {
+    /// Payload bytes the guest sent.
+    pub tx_bytes: Option<u64>,
+    /// Payload bytes the guest received.
+    pub rx_bytes: Option<u64>,
+    /// Packets sent, FINs not among them.
+    pub tx_packets: Option<u64>,
+    /// Packets received.
+    pub rx_packets: Option<u64>,
+    /// Channel callbacks.
+    pub callbacks: Option<u64>,
+    /// Times a sender had to wait for room.
+    pub stalls: Option<u64>,
+    /// How long they waited.
+    pub stall_ns: Option<u64>,
+    /// Sends that ended with EAGAIN.
+    pub eagain: Option<u64>,
+    /// Writes that took less than they were given.
+    pub short_writes: Option<u64>,
+    /// Ring writes that failed.
+    pub failed_writes: Option<u64>,
+    /// Looks at a ring that found indices out of range.
+    pub ring_invalid: Option<u64>,
+    /// How long readers waited for data.
+    pub wait_ns: Option<u64>,
 }

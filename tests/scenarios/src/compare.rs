@@ -1,8 +1,9 @@
 //! hvsock-top against the ledger: every figure that both have must be the same, exactly.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use hvsock_guest::ledger::{Conn, Direction, Ledger, State};
 use serde_json::Value;
 
@@ -120,6 +121,33 @@ pub(crate) fn totals(snapshot: &Snapshot, ledger: &Ledger) -> Result<()> {
     let closes = snapshot.sum("closes")?;
     let all = snapshot.at("closes");
     ensure!(closes == gone, "closes: expected {gone} in all, got {closes}: {all:?}");
+    services(snapshot, ledger)
+}
+
+/// The same for each service's port.
+fn services(snapshot: &Snapshot, ledger: &Ledger) -> Result<()> {
+    let port_of = |conn: &Conn| match conn.dir {
+        Direction::FromHost => ("from_host", conn.guest_port),
+        Direction::ToHost => ("to_host", conn.host_port),
+    };
+    let all: BTreeSet<_> = ledger.conns.iter().filter(|c| c.opened_ns > 0).map(port_of).collect();
+    for service @ (direction, port) in all {
+        let conns = || ledger.conns.iter().filter(|c| c.opened_ns > 0 && port_of(c) == service);
+        let sum = |figure: fn(&Conn) -> u64| conns().map(figure).sum::<u64>();
+        let gone = conns().filter(|c| c.state == State::Gone).count() as u64;
+        let seen = snapshot.list("ports")?.iter().find(|p| p["port"] == port && p["direction"] == direction);
+        let seen = seen.with_context(|| format!("ports: {direction} {port} is missing"))?;
+        let wanted = [
+            ("offers/ok", gone + conns().filter(|c| c.live()).count() as u64),
+            ("live", conns().filter(|c| c.live()).count() as u64),
+            ("closed", gone),
+            ("tx_bytes", sum(|c| c.rx_bytes)),
+            ("tx_packets", sum(|c| c.rx_packets)),
+            ("rx_bytes", sum(|c| c.tx_bytes)),
+            ("rx_packets", sum(|c| c.tx_packets)),
+        ];
+        expect_of(seen, &wanted).with_context(|| format!("ports: {direction} {port}"))?;
+    }
     Ok(())
 }
 

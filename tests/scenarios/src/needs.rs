@@ -1,7 +1,8 @@
 //! What cannot be known without an event. Written from what the events mean, not from what hvsock-top does.
 
 /// For each event, the numbers that become null without it. `conn` stands for a connection of either direction, `from`
-/// and `to` for one of the host's or the guest's making, `listener` for a listener.
+/// and `to` for one of the host's or the guest's making, `listener` for a listener, `service` for the port of
+/// one that the host reached.
 pub(crate) const NEEDS: &[(&str, &[&str])] = &[
     ("offer", &["conn/latency/offer_to_probe_ns", "latency/offer_to_probe", "totals/offers_waiting"]),
     (
@@ -75,6 +76,8 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "listener/accepted",
             "listener/drops/never_accepted",
             "totals/never_accepted",
+            "service/never_accepted",
+            "service/accepted",
         ],
     ),
     (
@@ -115,7 +118,9 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "latency/callback_delay",
             "latency/callback_run",
             "totals/callbacks",
+            "service/callbacks",
             "totals/ring_invalid",
+            "service/ring_invalid",
         ],
     ),
     ("interrupt", &["latency/callback_delay"]),
@@ -129,13 +134,18 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "conn/tx/failed_writes",
             "conn/tx/packets",
             "totals/failed_writes",
+            "service/failed_writes",
             "totals/ring_invalid",
+            "service/ring_invalid",
             "totals/tx_packets",
+            "service/tx_packets",
         ],
     ),
     (
         "enqueue",
         &[
+            "totals/short_writes",
+            "service/short_writes",
             "conn/latency/first_byte_ns",
             "conn/tx/bytes",
             "conn/tx/calls",
@@ -143,11 +153,14 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "latency/first_byte_rx",
             "latency/first_byte_tx",
             "totals/tx_bytes",
+            "service/tx_bytes",
         ],
     ),
     (
         "dequeue",
         &[
+            "totals/wait_ns",
+            "service/wait_ns",
             "conn/latency/first_byte_ns",
             "conn/rx/bytes",
             "conn/rx/calls",
@@ -159,7 +172,9 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "latency/first_byte_tx",
             "latency/recv_wait",
             "totals/rx_bytes",
+            "service/rx_bytes",
             "totals/rx_packets",
+            "service/rx_packets",
         ],
     ),
     (
@@ -172,8 +187,11 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "conn/tx/stalls",
             "latency/send_stall",
             "totals/eagain",
+            "service/eagain",
             "totals/stall_ns",
+            "service/stall_ns",
             "totals/stalls",
+            "service/stalls",
         ],
     ),
     (
@@ -185,8 +203,11 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "conn/tx/stalls",
             "latency/send_stall",
             "totals/eagain",
+            "service/eagain",
             "totals/stall_ns",
+            "service/stall_ns",
             "totals/stalls",
+            "service/stalls",
         ],
     ),
     (
@@ -197,13 +218,27 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "conn/tx/stalls",
             "latency/send_stall",
             "totals/stall_ns",
+            "service/stall_ns",
             "totals/stalls",
+            "service/stalls",
         ],
     ),
-    ("recv_block", &["conn/rx/wait_ns", "conn/rx/waiting_for_ns", "conn/rx/waits", "latency/recv_wait"]),
+    (
+        "recv_block",
+        &[
+            "totals/wait_ns",
+            "service/wait_ns",
+            "conn/rx/wait_ns",
+            "conn/rx/waiting_for_ns",
+            "conn/rx/waits",
+            "latency/recv_wait",
+        ],
+    ),
     (
         "recv_end",
         &[
+            "totals/wait_ns",
+            "service/wait_ns",
             "conn/rx/errors",
             "conn/rx/last_error",
             "conn/rx/wait_ns",

@@ -172,6 +172,8 @@ impl Plain {
             let value = live.listener(6400)?.get(part).with_context(|| format!("no listener/{part}"))?;
             plain.walk(&format!("listener/{part}"), value);
         }
+        let service = |p: &&Value| p["port"] == 6400 && p["direction"] == "from_host";
+        plain.walk("service", last.list("ports")?.iter().find(service).context("no port 6400")?);
         for part in ["opens", "closes", "totals", "latency"] {
             plain.walk(part, last.at(part).with_context(|| format!("no {part}"))?);
         }
