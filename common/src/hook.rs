@@ -79,7 +79,7 @@ hooks! {
     Bind = "bind",
     /// A host message that only newer guests know (`vmbus_on_msg_dpc`, msgtype 23).
     HostMessage = "host_message",
-    /// A GPADL teardown returned (`vmbus_teardown_gpadl`).
+    /// The host was asked to give a ring back (`hyperv:vmbus_teardown_gpadl`).
     Teardown = "teardown",
     /// An open file, looked at by the inventory of what was there before the probes (iterator `task_file`).
     Inventory = "inventory",

@@ -121,6 +121,8 @@ layout! {
     tp_chan_sched_relid,
     /// Where `msgtype` is in the record of `hyperv:vmbus_on_msg_dpc`
     tp_msg_type,
+    /// Where `ret` is in the record of `hyperv:vmbus_teardown_gpadl`
+    tp_teardown_ret,
     /// The state number of a listening socket (`TCP_LISTEN`, or `VSOCK_SS_LISTEN` before 4.15)
     state_listen,
     /// The state number of a connecting socket (`TCP_SYN_SENT`, or `SS_CONNECTING` before 4.15)

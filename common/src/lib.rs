@@ -173,10 +173,8 @@ pub mod pair {
     pub const CONNECT: usize = 6;
     /// [`crate::Hook::Bind`]
     pub const BIND: usize = 7;
-    /// [`crate::Hook::Teardown`]
-    pub const TEARDOWN: usize = 8;
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 8;
 }
 
 /// Bits of [`Opening::seen`].

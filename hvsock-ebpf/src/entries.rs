@@ -221,9 +221,6 @@ at_entry!(CloseTimeout, kp_close_timeout, fe_close_timeout, |work| close::timeou
 at_entry!(Freed, kp_freed, fe_freed, |vsk| close::freed(vsk));
 
 at_return!(Bind, pair::BIND, (0, 1), kp_bind, kr_bind, fx_bind, |_sock, _addr, ret| vmbus::bind(ret));
-at_return!(Teardown, pair::TEARDOWN, (0, 1), kp_teardown, kr_teardown, fx_teardown, |chan, _gpadl, ret| {
-    vmbus::teardown(chan, ret)
-});
 
 /// `hyperv:vmbus_on_msg_dpc`: the loader says where the message's type is in the tracepoint's record.
 #[tracepoint]
@@ -235,6 +232,19 @@ fn tp_host_message(ctx: TracePointContext) -> u32 {
         Err(_) => Outcome::Faulted,
     };
     account::decided(Hook::HostMessage, outcome);
+    0
+}
+
+/// `hyperv:vmbus_teardown_gpadl`: the loader says where the result is in the tracepoint's record.
+#[tracepoint]
+fn tp_teardown(ctx: TracePointContext) -> u32 {
+    // SAFETY: the helper checks the address.
+    let ret = unsafe { ctx.read_at::<i32>(at!(tp_teardown_ret) as usize) };
+    let outcome = match ret {
+        Ok(ret) => vmbus::teardown(ret),
+        Err(_) => Outcome::Faulted,
+    };
+    account::decided(Hook::Teardown, outcome);
     0
 }
 

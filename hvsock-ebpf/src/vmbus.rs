@@ -4,9 +4,7 @@ use hvsock_common::Outcome;
 
 use crate::{
     errno::{EACCES, EPERM},
-    maps::{self, at},
-    open::TLNPI_PROVIDER_OFFER,
-    read,
+    maps,
 };
 
 /// CHANNELMSG_TL_CONNECT_RESULT (include/linux/hyperv.h): the host refuses a connect. Guests have no handler for it, so connect() waits
@@ -25,14 +23,11 @@ pub(crate) fn bind(ret: i64) -> Outcome {
     Outcome::Recorded
 }
 
-/// `vmbus_teardown_gpadl(channel, gpadl)`, return: a ring that the host may still have stays allocated.
+/// `hyperv:vmbus_teardown_gpadl`, of any device: the host was asked to give a ring back. The kernel does not ask where the host has taken the
+/// channel away, so whatever is not zero is a ring that the host may still write to.
 #[inline(always)]
-pub(crate) fn teardown(chan: u64, ret: i64) -> Outcome {
-    let Some(flags) = read::field::<u16>(chan, at!(chan_flags)) else { return Outcome::Faulted };
-    if flags & TLNPI_PROVIDER_OFFER == 0 {
-        return Outcome::Filtered;
-    }
-    if ret as i32 != 0 {
+pub(crate) fn teardown(ret: i32) -> Outcome {
+    if ret != 0 {
         let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
         // SAFETY: this hook is the field's only writer.
         unsafe { (*cpu).teardown_failures += 1 };

@@ -7,6 +7,7 @@
 LIST_HEAD(hv_chans);
 DEFINE_XARRAY(hv_gpadls);		/* gpadl handle -> channel */
 u64 hv_refuse_delay_ns = 500 * NSEC_PER_MSEC;
+atomic_t hv_fail_teardowns = ATOMIC_INIT(0);
 
 static struct hv_chan *by_relid[HV_RELIDS];
 static DECLARE_BITMAP(relids, HV_RELIDS);

@@ -125,6 +125,7 @@ void hv_guest_message(struct hv_inmsg *m);
 /* host.c */
 extern struct list_head hv_chans;
 extern u64 hv_refuse_delay_ns;
+extern atomic_t hv_fail_teardowns;	/* so many teardown messages are still to be turned away */
 struct hv_chan *hv_by_relid(u32 relid);
 int hv_connect(const guid_t *type, const guid_t *inst, enum hv_dir dir, enum hv_mode mode, u64 arg,
 	       struct hv_port *port);

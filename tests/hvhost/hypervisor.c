@@ -62,8 +62,13 @@ u64 hvhost_hypercall(u64 control, u64 in, u64 out)
 	switch (control & 0xffff) {
 	case HVCALL_POST_MESSAGE: {
 		const struct post_message *pm = phys_to_virt(in);
-		struct hv_inmsg *m = kmalloc(sizeof(*m), GFP_ATOMIC);
+		const struct vmbus_channel_message_header *header = (const void *)pm->payload;
+		struct hv_inmsg *m;
 
+		if (header->msgtype == CHANNELMSG_GPADL_TEARDOWN &&
+		    atomic_dec_if_positive(&hv_fail_teardowns) >= 0)
+			return HV_STATUS_INVALID_PARAMETER;
+		m = kmalloc(sizeof(*m), GFP_ATOMIC);
 		if (!m)
 			return HV_STATUS_INSUFFICIENT_MEMORY;
 		m->len = min_t(u32, pm->payload_size, sizeof(m->data));

@@ -8,6 +8,7 @@
  *   release|rescind|fin [PORT]            all live connections, or one service's
  *   write BYTES [PORT]                    the host sends
  *   refuse_delay MS                       until an unopened offer is taken back
+ *   fail_teardowns N                      turn away the next N messages that give a ring back
  *   reset                                 forget what is gone, zero the sums
  */
 #include <linux/mm.h>
@@ -239,6 +240,10 @@ static int command(const char *line)
 		return foreign(number);
 	if (n == 2 && !strcmp(word, "refuse_delay")) {
 		hv_refuse_delay_ns = number * NSEC_PER_MSEC;
+		return 0;
+	}
+	if (n == 2 && !strcmp(word, "fail_teardowns") && number <= INT_MAX) {
+		atomic_set(&hv_fail_teardowns, number);
 		return 0;
 	}
 	if (n == 1 && !strcmp(word, "reset")) {

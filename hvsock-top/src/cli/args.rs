@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::collect::LiveOptions;
+use crate::{collect::LiveOptions, findings::Limits};
 
 /// The shortest interval between Snapshots.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -55,8 +55,45 @@ pub(super) enum Command {
     Json(JsonArgs),
     /// Print one line per connection opened, refused, accepted or closed
     Events(EventsArgs),
+    /// Watch for some seconds and say what is wrong, with evidence; exit 1 when something is
+    Findings(FindingsArgs),
     /// Say what can be observed here, what not, why, and how to fix it; exit 1 when blind
     Doctor(DoctorArgs),
+}
+
+/// Options of all commands that look for what is wrong.
+#[derive(Args, Clone, Debug)]
+pub(super) struct JudgeArgs {
+    /// Set a threshold of a finding, such as stall_ms=500; `hvsock-top findings --rules` lists them
+    #[arg(long, value_name = "NAME=VALUE", value_parser = threshold)]
+    threshold: Vec<String>,
+}
+
+impl JudgeArgs {
+    pub(super) fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        for text in &self.threshold {
+            // The parser has tried it.
+            let _ = limits.set(text);
+        }
+        limits
+    }
+}
+
+/// Options of `findings`.
+#[derive(Args, Debug)]
+pub(super) struct FindingsArgs {
+    /// How long to watch, such as 10s
+    #[arg(long = "for", default_value = "10s", value_name = "TIME", value_parser = interval)]
+    pub(super) time: Duration,
+    /// Print the findings as JSON, one object
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print the rules and the thresholds instead
+    #[arg(long)]
+    pub(super) rules: bool,
+    #[command(flatten)]
+    pub(super) judge: JudgeArgs,
 }
 
 /// Options of `doctor`.
@@ -88,6 +125,8 @@ pub(super) struct JsonArgs {
     /// Print the JSON Schema of a Snapshot instead
     #[arg(long, exclusive = true)]
     pub(super) schema: bool,
+    #[command(flatten)]
+    pub(super) judge: JudgeArgs,
 }
 
 /// Options of `events`.
@@ -113,6 +152,10 @@ fn interval(text: &str) -> Result<Duration, String> {
         return Err("an interval must be at least 10ms and at most 24h".to_owned());
     }
     Ok(duration)
+}
+
+fn threshold(text: &str) -> Result<String, String> {
+    Limits::default().set(text).map(|()| text.to_owned())
 }
 
 fn event_name(text: &str) -> Result<String, String> {

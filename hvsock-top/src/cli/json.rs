@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     collect::Live,
+    findings::Judged,
     model::{Snapshot, Source as _},
 };
 
@@ -19,12 +20,13 @@ pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
     let mut source = Live::attach(&live.options())?;
     let mut log = KernelLog::begin(&mut source, live.verbose);
     least::reduce(&mut source, live.verbose);
+    let mut source = Judged::new(source, args.judge.limits());
     let count = if args.once { Some(1) } else { args.count };
     let mut ticks = Ticks::new(args.interval);
     let mut done = 0;
     while !stop.is_asked() {
         let Some(snapshot) = source.snapshot()? else { break };
-        log.follow(&mut source);
+        log.follow(&mut source.source);
         match write(&snapshot, args.pretty) {
             Ok(()) => {}
             // Whoever read us has had enough.
@@ -36,7 +38,7 @@ pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
             break;
         }
     }
-    log.follow(&mut source);
+    log.follow(&mut source.source);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod doctor;
 mod events;
 mod failure;
+mod findings;
 mod json;
 mod least;
 mod log;
@@ -35,6 +36,7 @@ pub fn run() -> ExitCode {
         Some(Command::Doctor(args)) if args.schema => print_schema(&schema::doctor()),
         Some(Command::Json(args)) => json::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
         Some(Command::Events(args)) => events::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
+        Some(Command::Findings(args)) => findings::run(args, &cli.live),
         Some(Command::Doctor(args)) => doctor::run(args, &cli.live),
     };
     match result {

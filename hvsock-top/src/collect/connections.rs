@@ -52,6 +52,7 @@ pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight, epoch
         fd: pid.and_then(|_| u32::try_from(record.fd).ok()),
         opened_at: since.and_then(|ns| moment.wall_of(ns)),
         age_ns: since.map(|ns| moment.ns.saturating_sub(ns)),
+        ending_for_ns: ended(record).map(|ns| moment.ns.saturating_sub(ns)),
         known_since_start: !inherited,
         tx: sent(record, moment, sight),
         rx: received(record, moment, sight),
@@ -61,6 +62,15 @@ pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight, epoch
         },
         rings: rings(record, sight),
         latency: latency(record, sight),
+    }
+}
+
+/// When one side ended it.
+fn ended(record: &ConnRecord) -> Option<u64> {
+    match state(record.state) {
+        State::Closing => known(record.released_ns),
+        State::Rescinded => known(record.rescinded_ns),
+        _ => None,
     }
 }
 

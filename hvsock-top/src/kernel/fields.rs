@@ -100,7 +100,8 @@ mod tests {
         for (name, _) in PATHS {
             assert!(Layout::EMPTY.field(name).is_some(), "{name}");
         }
-        let elsewhere = ["state_listen", "state_connecting", "tp_chan_sched_relid", "tp_msg_type"];
+        let elsewhere =
+            ["state_listen", "state_connecting", "tp_chan_sched_relid", "tp_msg_type", "tp_teardown_ret"];
         for name in Layout::FIELDS {
             assert!(PATHS.iter().any(|(n, _)| n == name) || elsewhere.contains(name), "{name}");
         }

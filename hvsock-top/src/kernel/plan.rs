@@ -259,9 +259,13 @@ pub const EVENTS: &[Event] = &[
     },
     Event {
         hook: Hook::Teardown,
-        step: Step::Return,
-        candidates: &[at("vmbus_teardown_gpadl")],
-        needs: &["chan_flags"],
+        step: Step::Entry,
+        // The function's own result is that of giving the pages back to the guest, whatever the host said.
+        candidates: &[Candidate {
+            symbol: "vmbus_teardown_gpadl",
+            attach: Attach::Tracepoint { category: "hyperv" },
+        }],
+        needs: &["tp_teardown_ret"],
         required: false,
     },
     Event {

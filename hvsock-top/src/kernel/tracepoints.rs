@@ -5,9 +5,10 @@ use std::fs;
 use super::Fields;
 
 /// Fields of tracepoints' records: the name in the layout, then category, tracepoint and field.
-const RECORDS: [(&str, &str, &str, &str); 2] = [
+const RECORDS: [(&str, &str, &str, &str); 3] = [
     ("tp_chan_sched_relid", "hyperv", "vmbus_chan_sched", "relid"),
     ("tp_msg_type", "hyperv", "vmbus_on_msg_dpc", "msgtype"),
+    ("tp_teardown_ret", "hyperv", "vmbus_teardown_gpadl", "ret"),
 ];
 
 /// Looks for every field.

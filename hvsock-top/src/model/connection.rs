@@ -56,6 +56,8 @@ pub struct Connection {
     pub opened_at: Option<String>,
     /// How long ago that was.
     pub age_ns: Option<u64>,
+    /// How long ago one side ended it: the guest, of a `closing` one; the host, of a `rescinded` one. `None`: neither has, or it was before us.
+    pub ending_for_ns: Option<u64>,
     /// Whether its whole life was observed.
     pub known_since_start: bool,
     /// What the guest sent.

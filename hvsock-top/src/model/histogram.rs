@@ -42,6 +42,26 @@ impl Histogram {
         None
     }
 
+    /// What has been added since `older`. The smallest and the largest of those are not known, only the bounds of their buckets.
+    #[must_use]
+    pub fn since(&self, older: &Self) -> Self {
+        let before = |upper: u64| older.buckets.iter().find(|(u, _)| *u == upper).map_or(0, |(_, n)| *n);
+        let buckets: Vec<_> = self
+            .buckets
+            .iter()
+            .map(|(upper, n)| (*upper, n.saturating_sub(before(*upper))))
+            .filter(|(_, n)| *n > 0)
+            .collect();
+        Self {
+            count: buckets.iter().map(|(_, n)| n).sum(),
+            sum_ns: self.sum_ns.saturating_sub(older.sum_ns),
+            max_ns: buckets.last().map(|(upper, _)| self.max_ns.map_or(*upper, |max| max.min(*upper))),
+            buckets,
+            ..Self::default()
+        }
+        .with_percentiles()
+    }
+
     /// Fills in the percentiles from the buckets.
     #[must_use]
     pub fn with_percentiles(mut self) -> Self {
@@ -70,6 +90,20 @@ mod tests {
         assert_eq!(histogram.p90_ns, Some(20));
         assert_eq!(histogram.p99_ns, Some(95), "never more than the largest value");
         assert_eq!(histogram.p999_ns, Some(95));
+    }
+
+    #[test]
+    fn a_difference_is_a_histogram_of_its_own() {
+        let of = |count, sum_ns, max, buckets| {
+            Histogram { count, sum_ns, max_ns: Some(max), buckets, ..Histogram::default() }.with_percentiles()
+        };
+        let older = of(3, 300, 120, vec![(100, 2), (128, 1)]);
+        let newer = of(6, 700, 190, vec![(100, 2), (128, 2), (192, 2)]);
+        let difference = newer.since(&older);
+        assert_eq!((difference.count, difference.sum_ns), (3, 400));
+        assert_eq!(difference.buckets, [(128, 1), (192, 2)]);
+        assert_eq!((difference.p50_ns, difference.max_ns), (Some(190), Some(190)));
+        assert_eq!(newer.since(&newer).p50_ns, None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A running `hvsock-top json`: its Snapshots as they come, its stderr, its end.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::snapshot::Snapshot;
 use crate::steps::LIMIT;
@@ -31,6 +33,8 @@ pub(crate) struct Top {
 struct Newest {
     state: Mutex<State>,
     changed: Condvar,
+    /// Names of the rules that any line so far, looked at or not, has a finding of.
+    found: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Default)]
@@ -45,6 +49,19 @@ impl Newest {
     fn put(&self, state: State) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         self.changed.notify_one();
+    }
+
+    /// Notes what the line finds. Findings are the last of its members, so that not all of it has to be parsed.
+    fn note(&self, line: &str) {
+        let Some((_, tail)) = line.rsplit_once("\"findings\":") else { return };
+        let tail = tail.strip_suffix('}').unwrap_or(tail);
+        let Ok(findings) = serde_json::from_str::<Vec<Value>>(tail) else {
+            // Nobody would notice otherwise.
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("not JSON: {tail}"));
+            return;
+        };
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.extend(findings.iter().filter_map(|f| f["rule"].as_str().map(str::to_owned)));
     }
 
     /// The line, once there is one; [`State::Nothing`] when none has come by `end`.
@@ -87,7 +104,9 @@ impl Top {
         let writer = Arc::clone(&newest);
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
-                writer.put(State::Line(line.unwrap_or_else(|error| error.to_string())));
+                let line = line.unwrap_or_else(|error| error.to_string());
+                writer.note(&line);
+                writer.put(State::Line(line));
             }
             writer.put(State::Ended);
         });
@@ -141,6 +160,32 @@ impl Top {
                 }
             }
         }
+    }
+
+    /// Every rule that has found something since it was started.
+    pub(crate) fn found(&self) -> BTreeSet<String> {
+        self.newest.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for a finding of this rule, with something in it that says what it rests on.
+    pub(crate) fn finds(&self, rule: &str) -> Result<Value> {
+        let of = |s: &Snapshot| -> Result<Value> {
+            let findings = s.list("findings")?;
+            let found = findings.iter().find(|f| f["rule"] == rule);
+            found.cloned().with_context(|| format!("no {rule} among {findings:?}"))
+        };
+        let snapshot = self.wait(&format!("the finding {rule}"), |s| of(s).map(drop))?;
+        let finding = of(&snapshot)?;
+        let evidence = finding["evidence"].as_object().is_some_and(|e| !e.is_empty());
+        ensure!(evidence, "no evidence: {finding}");
+        Ok(finding)
+    }
+
+    /// Nothing but these rules has found anything.
+    pub(crate) fn finds_only(&self, rules: &[&str]) -> Result<()> {
+        let (found, expected) = (self.found(), rules.iter().map(|r| (*r).to_owned()).collect());
+        ensure!(found == expected, "findings of {expected:?} were expected, found was {found:?}");
+        Ok(())
     }
 
     /// Stops it as a user does and checks that it ends well, and has had nothing to complain about.

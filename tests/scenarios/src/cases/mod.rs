@@ -10,6 +10,10 @@ mod connect_failures;
 mod denied;
 mod download;
 mod echo;
+mod findings_closing;
+mod findings_flow;
+mod findings_limits;
+mod findings_opens;
 mod host_connects;
 mod inventory;
 mod inventory_denied;
@@ -72,6 +76,10 @@ pub(crate) const ALL: &[Scenario] = &[
     lifecycle::SCENARIO,
     kprobes::SCENARIO,
     nonsense::SCENARIO,
+    findings_opens::SCENARIO,
+    findings_flow::SCENARIO,
+    findings_closing::SCENARIO,
+    findings_limits::SCENARIO,
     clock::SCENARIO,
     storm::SCENARIO,
     ten_thousand::SCENARIO,
