@@ -65,6 +65,8 @@ fn run() -> Result<()> {
     let snapshot = top.wait("a close that has timed out", |s| {
         if s.number("closes/timed_out")? == 0 && s.number("uptime_ns")? < begun + TIMEOUT {
             closing.set(closing.get() + u64::from(s.connection()?["state"] == "closing"));
+            let (since, now) = (number(s.connection()?, "ending_for_ns")?, s.number("uptime_ns")?);
+            near("the end so far", since, now - begun)?;
         }
         compare::expect(s, "closes/timed_out", 1)
     })?;

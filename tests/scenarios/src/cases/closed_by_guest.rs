@@ -35,5 +35,6 @@ fn run() -> Result<()> {
         graceful + by_host == 20,
         "closes: expected 20 graceful or by the host, got {graceful} and {by_host}"
     );
+    top.finds_only(&[])?;
     top.stop()
 }

@@ -22,5 +22,6 @@ fn run() -> Result<()> {
     traffic::close(stream)?;
     steps::all_gone()?;
     steps::exact(&top)?;
+    top.finds_only(&[])?;
     top.stop()
 }

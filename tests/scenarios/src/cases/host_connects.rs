@@ -32,5 +32,6 @@ fn run() -> Result<()> {
     streams.drain(..).try_for_each(traffic::close)?;
     steps::all_gone()?;
     steps::exact(&top)?;
+    top.finds_only(&[])?;
     top.stop()
 }

@@ -62,6 +62,7 @@ fn reload() -> Result<()> {
             ensure!(s.connections()?.is_empty(), "connections remain: {:?}", s.connections()?);
             compare::expect(s, "totals/tx_bytes", bytes)
         })?;
+        top.finds("blind")?;
         modules("insmod /mod/hv_sock.ko")?;
         top.wait("that hv_sock is back and every probe with it", |s| {
             ensure!(
@@ -74,6 +75,7 @@ fn reload() -> Result<()> {
             Ok(())
         })?;
     }
+    top.finds_only(&["blind"])?;
     top.stop()
 }
 
