@@ -1,6 +1,6 @@
 //! hvsock-top: what Hyper-V sockets are doing on this Linux guest, and what is wrong with them.
 //!
-//! Modules point one way: `cli` → outputs and [`findings`] → [`model`]; [`collect`] → [`kernel`] and [`model`]; [`kernel`] → `hvsock_common`.
+//! Modules point one way: `cli` → outputs such as [`record`] and [`findings`] → [`model`]; [`collect`] → [`kernel`] and [`model`]; [`kernel`] → `hvsock_common`.
 //! [`model`] knows no kernel and no terminal.
 
 pub mod cli;
@@ -8,3 +8,4 @@ pub mod collect;
 pub mod findings;
 pub mod kernel;
 pub mod model;
+pub mod record;

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{collect::LiveOptions, findings::Limits};
+use super::{
+    input::{FromFile, ReplayArgs},
+    judging::JudgeArgs,
+};
+use crate::collect::LiveOptions;
 
 /// The shortest interval between Snapshots.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -57,27 +61,10 @@ pub(super) enum Command {
     Events(EventsArgs),
     /// Watch for some seconds and say what is wrong, with evidence; exit 1 when something is
     Findings(FindingsArgs),
+    /// Show a recording: as a table on a terminal, else as `json --replay` does
+    Replay(ReplayArgs),
     /// Say what can be observed here, what not, why, and how to fix it; exit 1 when blind
     Doctor(DoctorArgs),
-}
-
-/// Options of all commands that look for what is wrong.
-#[derive(Args, Clone, Debug)]
-pub(super) struct JudgeArgs {
-    /// Set a threshold of a finding, such as stall_ms=500; `hvsock-top findings --rules` lists them
-    #[arg(long, value_name = "NAME=VALUE", value_parser = threshold)]
-    threshold: Vec<String>,
-}
-
-impl JudgeArgs {
-    pub(super) fn limits(&self) -> Limits {
-        let mut limits = Limits::default();
-        for text in &self.threshold {
-            // The parser has tried it.
-            let _ = limits.set(text);
-        }
-        limits
-    }
 }
 
 /// Options of `findings`.
@@ -94,6 +81,8 @@ pub(super) struct FindingsArgs {
     pub(super) rules: bool,
     #[command(flatten)]
     pub(super) judge: JudgeArgs,
+    #[command(flatten)]
+    pub(super) from: FromFile,
 }
 
 /// Options of `doctor`.
@@ -110,8 +99,11 @@ pub(super) struct DoctorArgs {
 /// Options of `json`.
 #[derive(Args, Debug)]
 pub(super) struct JsonArgs {
+    /// Where to take Snapshots from.
+    #[command(flatten)]
+    pub(super) from: FromFile,
     /// Time between Snapshots, such as 1s or 200ms
-    #[arg(long, default_value = "1s", value_parser = interval)]
+    #[arg(long, default_value = "1s", value_parser = interval, conflicts_with = "replay")]
     pub(super) interval: Duration,
     /// Stop after this many Snapshots
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
@@ -132,6 +124,9 @@ pub(super) struct JsonArgs {
 /// Options of `events`.
 #[derive(Args, Debug)]
 pub(super) struct EventsArgs {
+    /// Where to take events from.
+    #[command(flatten)]
+    pub(super) from: FromFile,
     /// One JSON object a line
     #[arg(long)]
     pub(super) json: bool,
@@ -143,7 +138,7 @@ pub(super) struct EventsArgs {
     pub(super) count: Option<u64>,
 }
 
-fn interval(text: &str) -> Result<Duration, String> {
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration =
         text.parse().map_err(|_| "not a duration; write it like 1s, 200ms or 1m 30s".to_owned())?;
     let duration = Duration::try_from(parsed)
@@ -152,10 +147,6 @@ fn interval(text: &str) -> Result<Duration, String> {
         return Err("an interval must be at least 10ms and at most 24h".to_owned());
     }
     Ok(duration)
-}
-
-fn threshold(text: &str) -> Result<String, String> {
-    Limits::default().set(text).map(|()| text.to_owned())
 }
 
 fn event_name(text: &str) -> Result<String, String> {

@@ -8,6 +8,7 @@ use std::{
 use super::{
     Failure,
     args::{EventsArgs, LiveArgs},
+    input::open_recording,
     least,
     log::KernelLog,
     signals::Stop,
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     collect::{Events, Live},
     model::{Direction, EventKind, LifecycleEvent},
+    record::Record,
 };
 
 /// How long to wait for events before looking whether to stop.
@@ -22,35 +24,40 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &EventsArgs, live: &LiveArgs) -> Result<(), Failure> {
     let stop = Stop::listen()?;
+    let mut printer = Printer { json: args.json, left: args.count };
+    match &args.from.replay {
+        None => watch(&stop, live, &mut printer),
+        Some(path) => {
+            let mut replay = open_recording(path)?;
+            printer.begin();
+            while !stop.is_asked()
+                && let Some(record) = replay.record()?
+            {
+                if let Record::Event(event) = record
+                    && !printer.print(&event)?
+                {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn watch(stop: &Stop, live: &LiveArgs, printer: &mut Printer) -> Result<(), Failure> {
     let mut options = live.options();
     options.events = true;
     let mut source = Live::attach(&options)?;
     let mut log = KernelLog::begin(&mut source, live.verbose);
     let mut events = Events::new(&mut source)?;
     least::reduce(&mut source, live.verbose);
-    let mut left = args.count;
-    if !args.json {
-        let _ = writeln!(io::stderr(), "{}", heading());
-    }
+    printer.begin();
     while !stop.is_asked() {
         events.wait(PATIENCE)?;
         let began = Instant::now();
         for event in events.drain(&mut source)? {
-            let text = if args.json {
-                serde_json::to_string(&event).map_err(anyhow::Error::from)?
-            } else {
-                line(&event)
-            };
-            match write(&text) {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-                Err(error) => return Err(Failure::output(&error)),
-            }
-            if let Some(left) = &mut left {
-                *left -= 1;
-                if *left == 0 {
-                    return Ok(());
-                }
+            if !printer.print(&event)? {
+                return Ok(());
             }
         }
         log.follow(&mut source);
@@ -60,6 +67,35 @@ pub(super) fn run(args: &EventsArgs, live: &LiveArgs) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Prints events until there are enough.
+struct Printer {
+    json: bool,
+    left: Option<u64>,
+}
+
+impl Printer {
+    fn begin(&self) {
+        if !self.json {
+            let _ = writeln!(io::stderr(), "{}", heading());
+        }
+    }
+
+    /// Prints one; false when nobody wants more.
+    fn print(&mut self, event: &LifecycleEvent) -> Result<bool, Failure> {
+        let text =
+            if self.json { serde_json::to_string(event).map_err(anyhow::Error::from)? } else { line(event) };
+        match write(&text) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(false),
+            Err(error) => return Err(Failure::output(&error)),
+        }
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        Ok(self.left != Some(0))
+    }
 }
 
 fn write(line: &str) -> io::Result<()> {

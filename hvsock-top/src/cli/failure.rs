@@ -2,7 +2,10 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use crate::kernel::Blind;
+use crate::{
+    kernel::Blind,
+    record::{OutputError, ReadError},
+};
 
 /// A failure that ends the program.
 #[derive(Debug)]
@@ -59,8 +62,25 @@ impl From<Blind> for Failure {
     }
 }
 
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::new(error.to_string(), error.remedy())
+    }
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        Self::new(error.what, error.remedy)
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
+        // A recording is a Source like any other, and what is wrong with it comes this way.
+        let error = match error.downcast::<ReadError>() {
+            Ok(error) => return error.into(),
+            Err(error) => error,
+        };
         Self::new(format!("{error:#}"), "this should not happen; please report it with the kernel version")
     }
 }

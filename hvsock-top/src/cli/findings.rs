@@ -12,13 +12,12 @@ use serde::Serialize;
 use super::{
     Failure,
     args::{FindingsArgs, LiveArgs},
-    least,
-    signals::{Stop, Ticks},
+    input::Input,
+    signals::Stop,
 };
 use crate::{
-    collect::Live,
-    findings::{Diary, Entry, Judged, LIMITS, RULES},
-    model::{Finding, Number, Severity, Source as _},
+    findings::{Diary, Entry, LIMITS, RULES},
+    model::{Finding, Number, Severity},
 };
 
 /// Between two looks.
@@ -50,24 +49,29 @@ pub(super) fn run(args: &FindingsArgs, live: &LiveArgs) -> Result<ExitCode, Fail
         return print(&rules()).map(|()| ExitCode::SUCCESS);
     }
     let stop = Stop::listen()?;
-    let mut source = Live::attach(&live.options())?;
-    least::reduce(&mut source, live.verbose);
-    let mut source = Judged::new(source, args.judge.limits());
-    if !args.json && io::stderr().is_terminal() {
+    let mut input = Input::open(&args.from.origin(live), INTERVAL)?;
+    let mut judging = args.judge.judging_again();
+    if !args.json && !input.is_replay() && io::stderr().is_terminal() {
         let _ = writeln!(io::stderr(), "watching for {:?} …", args.time);
     }
-    let (mut diary, mut observed_ns) = (Diary::default(), 0);
+    let (mut diary, mut times) = (Diary::default(), None);
     let end = Instant::now() + args.time;
-    let mut ticks = Ticks::new(INTERVAL);
-    loop {
-        let Some(snapshot) = source.snapshot()? else { break };
-        diary.note(&snapshot.time, snapshot.findings.as_deref().unwrap_or_default());
-        observed_ns = snapshot.observed_ns.unwrap_or(observed_ns);
+    while let Some(due) = input.due()? {
         // The last look is at the end, not before it; and whoever says stop wants to know what was found until then.
-        if Instant::now() >= end || !stop.sleep_until(ticks.next().min(end)) {
+        let last = !input.is_replay() && due >= end;
+        if !stop.sleep_until(if last { end } else { due }) {
+            break;
+        }
+        let Some(mut snapshot) = input.snapshot()? else { break };
+        judging.judge(&mut snapshot);
+        diary.note(&snapshot.time, snapshot.findings.as_deref().unwrap_or_default());
+        let (first, _) = times.unwrap_or((snapshot.uptime_ns, 0));
+        times = Some((first, snapshot.uptime_ns));
+        if last {
             break;
         }
     }
+    let observed_ns = times.map_or(0, |(first, last)| last.saturating_sub(first));
     let entries = diary.entries();
     let text = if args.json { json(&entries, observed_ns)? } else { words(&entries, observed_ns) };
     print(&text)?;

@@ -1,44 +1,49 @@
 //! `hvsock-top json`: Snapshots on stdout, one object a line, each written whole and flushed.
 
-use std::io::{self, ErrorKind, Write};
+use std::{
+    io::{self, ErrorKind, Write},
+    time::Duration,
+};
 
 use super::{
     Failure,
     args::{JsonArgs, LiveArgs},
-    least,
-    log::KernelLog,
-    signals::{Stop, Ticks},
+    input::Input,
+    judging::Judging,
+    signals::Stop,
 };
-use crate::{
-    collect::Live,
-    findings::Judged,
-    model::{Snapshot, Source as _},
-};
+use crate::model::Snapshot;
+
+/// Between Snapshots, where nothing else is said.
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &JsonArgs, live: &LiveArgs) -> Result<(), Failure> {
     let stop = Stop::listen()?;
-    let mut source = Live::attach(&live.options())?;
-    let mut log = KernelLog::begin(&mut source, live.verbose);
-    least::reduce(&mut source, live.verbose);
-    let mut source = Judged::new(source, args.judge.limits());
+    let input = Input::open(&args.from.origin(live), args.interval)?;
     let count = if args.once { Some(1) } else { args.count };
-    let mut ticks = Ticks::new(args.interval);
+    print(input, args.judge.judging(), &stop, count, args.pretty)
+}
+
+/// Prints `count` Snapshots, or all there are until told to stop.
+pub(super) fn print(
+    mut input: Input,
+    mut judging: Judging,
+    stop: &Stop,
+    count: Option<u64>,
+    pretty: bool,
+) -> Result<(), Failure> {
     let mut done = 0;
-    while !stop.is_asked() {
-        let Some(snapshot) = source.snapshot()? else { break };
-        log.follow(&mut source.source);
-        match write(&snapshot, args.pretty) {
+    while Some(done) != count {
+        let Some(mut snapshot) = input.next(stop)? else { break };
+        judging.judge(&mut snapshot);
+        match write(&snapshot, pretty) {
             Ok(()) => {}
             // Whoever read us has had enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             Err(error) => return Err(Failure::output(&error)),
         }
         done += 1;
-        if Some(done) == count || !stop.sleep_until(ticks.next()) {
-            break;
-        }
     }
-    log.follow(&mut source.source);
     Ok(())
 }
 

@@ -5,9 +5,12 @@ mod doctor;
 mod events;
 mod failure;
 mod findings;
+mod input;
 mod json;
+mod judging;
 mod least;
 mod log;
+mod replay;
 mod signals;
 mod table;
 
@@ -22,6 +25,7 @@ use crate::model::schema;
 pub use args::Cli;
 use args::Command;
 pub(crate) use failure::Failure;
+use input::Origin;
 
 /// Runs the program and turns every failure into one line of what happened, one line of what to do, and an exit code.
 pub fn run() -> ExitCode {
@@ -30,13 +34,14 @@ pub fn run() -> ExitCode {
         Err(error) => return failure::usage(&error),
     };
     let result = match &cli.command {
-        None => table::run(&cli.live).map(|()| ExitCode::SUCCESS),
+        None => table::run(&Origin::Live(&cli.live)).map(|()| ExitCode::SUCCESS),
         Some(Command::Json(args)) if args.schema => print_schema(&schema::snapshot()),
         Some(Command::Events(args)) if args.schema => print_schema(&schema::event()),
         Some(Command::Doctor(args)) if args.schema => print_schema(&schema::doctor()),
         Some(Command::Json(args)) => json::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
         Some(Command::Events(args)) => events::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
         Some(Command::Findings(args)) => findings::run(args, &cli.live),
+        Some(Command::Replay(args)) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Some(Command::Doctor(args)) => doctor::run(args, &cli.live),
     };
     match result {

@@ -18,41 +18,40 @@ use crossterm::{
 
 use super::{
     Failure,
-    args::LiveArgs,
-    least,
-    signals::{Stop, Ticks},
+    input::{Input, Origin},
+    signals::Stop,
 };
-use crate::{
-    collect::Live,
-    model::{Connection, Direction, Snapshot, Source as _, State},
-};
+use crate::model::{Connection, Direction, Snapshot, State};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long a key may wait for its answer.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-pub(super) fn run(live: &LiveArgs) -> Result<(), Failure> {
+/// Shows Snapshots until told to stop. When a recording is over, its last one stays.
+pub(super) fn run(origin: &Origin<'_>) -> Result<(), Failure> {
     if !io::stdout().is_terminal() {
         return Err(Failure::no_terminal());
     }
     let stop = Stop::listen()?;
-    let mut source = Live::attach(&live.options())?;
-    least::reduce(&mut source, false);
+    let mut input = Input::open(origin, INTERVAL)?;
     let screen = Screen::enter()?;
     let mut rates = Rates::default();
-    let mut ticks = Ticks::new(INTERVAL);
-    'draw: while !stop.is_asked() {
-        let Some(snapshot) = source.snapshot()? else { break };
-        let (width, height) = terminal::size().unwrap_or((80, 24));
-        screen.draw(&page(&snapshot, &rates.update(&snapshot), usize::from(width), usize::from(height)))?;
-        let next = ticks.next();
-        while Instant::now() < next {
-            if stop.is_asked() || quit_key(PATIENCE.min(next.saturating_duration_since(Instant::now())))? {
-                break 'draw;
+    loop {
+        let due = input.due()?;
+        while due.is_none_or(|due| Instant::now() < due) {
+            let left = due.map_or(PATIENCE, |due| due.saturating_duration_since(Instant::now()));
+            if stop.is_asked() || quit_key(PATIENCE.min(left))? {
+                return Ok(());
             }
         }
+        // With a recording faster than it is drawn there may be no waiting at all.
+        if stop.is_asked() || quit_key(Duration::ZERO)? {
+            return Ok(());
+        }
+        let Some(snapshot) = input.snapshot()? else { continue };
+        let (width, height) = terminal::size().unwrap_or((80, 24));
+        screen.draw(&page(&snapshot, &rates.update(&snapshot), usize::from(width), usize::from(height)))?;
     }
-    Ok(())
 }
 
 fn quit_key(patience: Duration) -> Result<bool, Failure> {

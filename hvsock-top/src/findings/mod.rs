@@ -11,14 +11,12 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
-
 pub use diary::{Diary, Entry};
 pub use limits::{LIMITS, Limit, Limits};
 pub use rules::{RULES, Rule};
 pub use view::View;
 
-use crate::model::{Finding, Number, Severity, Snapshot, Source};
+use crate::model::{Finding, Number, Severity, Snapshot};
 use activity::Activity;
 use view::Window;
 
@@ -43,28 +41,6 @@ impl Judge {
         found.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.rule.cmp(&b.rule)).then(a.port.cmp(&b.port)));
         self.window.keep(now);
         found
-    }
-}
-
-/// A Source whose Snapshots say what is wrong.
-pub struct Judged<S> {
-    /// Where the Snapshots come from.
-    pub source: S,
-    judge: Judge,
-}
-
-impl<S: Source> Judged<S> {
-    /// Judges the Snapshots of `source`.
-    pub fn new(source: S, limits: Limits) -> Self {
-        Self { source, judge: Judge::new(limits) }
-    }
-}
-
-impl<S: Source> Source for Judged<S> {
-    fn snapshot(&mut self) -> Result<Option<Snapshot>> {
-        let Some(mut snapshot) = self.source.snapshot()? else { return Ok(None) };
-        snapshot.findings = Some(self.judge.judge(&snapshot));
-        Ok(Some(snapshot))
     }
 }
 

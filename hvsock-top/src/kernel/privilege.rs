@@ -205,6 +205,24 @@ pub fn with_permitted<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Does something with no capability in force, and puts those that were in force back.
+pub fn without_capabilities<T>(work: impl FnOnce() -> T) -> T {
+    let before = caps::read(None, CapSet::Effective);
+    // Where there are none, there is nothing to put out of force.
+    let _ = caps::set(None, CapSet::Effective, &HashSet::new());
+    let result = work();
+    if let Ok(before) = before {
+        let _ = caps::set(None, CapSet::Effective, &before);
+    }
+    result
+}
+
+/// Does something on behalf of whoever runs the program: capabilities that the program's file has (`setcap`) are for watching the kernel,
+/// and must not open files that the user could not. Root keeps his.
+pub fn on_behalf_of_user<T>(work: impl FnOnce() -> T) -> T {
+    if rustix::process::getuid().is_root() { work() } else { without_capabilities(work) }
+}
+
 /// No thread of this process may hold more than `set`.
 fn check_threads(set: &[Capability]) -> Result<(), String> {
     let allowed = set.iter().fold(0, |bits, c| bits | c.bitmask());

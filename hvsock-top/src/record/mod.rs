@@ -1,0 +1,20 @@
+//! Recordings: writing Snapshots and events to a file, reading them back, comparing two.
+//!
+//! docs/recording.md specifies the format. Depends on `model` alone: a recording is written and read without a kernel at hand.
+
+mod error;
+mod format;
+mod output;
+mod reader;
+mod replay;
+mod ring;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use error::{Fault, Progress, ReadError};
+pub use format::{End, Header, MAX_FRAME, Record, VERSION};
+pub use output::{Around, Output, OutputError, SMALLEST_RING};
+pub use reader::Reader;
+pub use replay::Replay;
+pub use writer::{Counts, Writer};
