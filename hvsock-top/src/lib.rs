@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod collect;
+pub mod export;
 pub mod findings;
 pub mod kernel;
 pub mod model;

@@ -65,6 +65,8 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Say what can be observed here, what not, why, and how to fix it; exit 1 when blind
     Doctor(DoctorArgs),
+    /// Serve metrics for Prometheus, Snapshots and health over HTTP
+    Serve(super::serve::ServeArgs),
 }
 
 /// Options of `findings`.

@@ -30,6 +30,11 @@ impl Failure {
         Self { what: what.into(), remedy: remedy.into(), code: Self::BAD_NEWS }
     }
 
+    /// Something needs more privilege.
+    pub(crate) fn privilege(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into(), code: Self::PRIVILEGE }
+    }
+
     /// Writing to stdout failed; not for a closed pipe, which is no failure.
     pub(crate) fn output(error: &std::io::Error) -> Self {
         Self::new(

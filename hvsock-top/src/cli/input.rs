@@ -65,7 +65,6 @@ impl FromFile {
     }
 
     /// The same at so many times the recording's own pace.
-    #[expect(dead_code, reason = "for commands that show or serve while time goes on")]
     pub(super) fn paced<'a>(&'a self, live: &'a LiveArgs, speed: f64) -> Origin<'a> {
         self.replay.as_deref().map_or(Origin::Live(live), |path| Origin::Paced(path, speed))
     }

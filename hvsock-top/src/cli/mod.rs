@@ -11,6 +11,7 @@ mod judging;
 mod least;
 mod log;
 mod replay;
+mod serve;
 mod signals;
 mod table;
 
@@ -43,6 +44,7 @@ pub fn run() -> ExitCode {
         Some(Command::Findings(args)) => findings::run(args, &cli.live),
         Some(Command::Replay(args)) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Some(Command::Doctor(args)) => doctor::run(args, &cli.live),
+        Some(Command::Serve(args)) => serve::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(code) => code,

@@ -1,6 +1,7 @@
 //! Waiting for the next tick, or for somebody to say stop.
 
 use std::{
+    cell::Cell,
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::{Duration, Instant},
@@ -17,6 +18,8 @@ use crate::kernel;
 /// Listens for SIGINT, SIGTERM and SIGHUP from its creation on, so that output always ends with a whole line.
 pub(super) struct Stop {
     signals: Receiver<i32>,
+    /// Whoever has been told stays told.
+    told: Cell<bool>,
 }
 
 impl Stop {
@@ -45,13 +48,17 @@ impl Stop {
             }
         })?;
         let _ = started.recv();
-        Ok(Self { signals: receiver })
+        Ok(Self { signals: receiver, told: Cell::new(false) })
     }
 
     /// Sleeps until `until`; `false` when told to stop.
     pub(super) fn sleep_until(&self, until: Instant) -> bool {
         let left = until.saturating_duration_since(Instant::now());
-        matches!(self.signals.recv_timeout(left), Err(RecvTimeoutError::Timeout))
+        if !self.told.get() && matches!(self.signals.recv_timeout(left), Err(RecvTimeoutError::Timeout)) {
+            return true;
+        }
+        self.told.set(true);
+        false
     }
 
     /// Whether told to stop.
