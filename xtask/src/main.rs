@@ -15,6 +15,7 @@ mod kernels;
 mod modules;
 mod paths;
 mod qemu;
+mod recipes;
 mod scenarios;
 mod setup;
 mod terminal;

@@ -22,6 +22,9 @@ const fn need(probe: &'static str, package: &'static str) -> Need {
 /// Linking any Rust program.
 pub(crate) const RUST: &[Need] = &[need("cc", "gcc"), need("/usr/include/stdio.h", "libc6-dev")];
 
+/// Trying the recipes of the documentation.
+pub(crate) const RECIPES: &[Need] = &[need("jq", "jq")];
+
 /// Debian's own newer compiler, with which the committed eBPF object is built.
 pub(crate) const EBPF_DEBIAN: &[Need] = &[
     need("/usr/bin/rustc", "rustc-web"),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::scenarios::{self, Group, Outcome};
 use crate::vm::{self, Bed};
-use crate::{deny, ebpf, exec, kernels, paths, setup};
+use crate::{deny, ebpf, exec, kernels, paths, recipes, setup};
 
 /// The package that only the BPF target can test; the others run on this machine.
 const EBPF_PACKAGE: &str = "hvsock-ebpf";
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Test) -> Result<ExitCode> {
 
 /// The checks that need no guest.
 fn on_this_machine(report: &Report) -> Result<()> {
-    setup::ensure(&[setup::RUST])?;
+    setup::ensure(&[setup::RUST, setup::RECIPES])?;
     report.step("format", || exec::output(cargo().args(["fmt", "--all", "--check"])).map(drop));
     report.step("lints", || {
         let mut clippy = cargo();
@@ -80,6 +80,7 @@ fn on_this_machine(report: &Report) -> Result<()> {
         .map(drop)
     });
     unit_tests(report);
+    report.step("recipes of the documentation", recipes::check);
     report.step("eBPF object", ebpf::check);
     report.step("licences and sources of dependencies", deny::check);
     let started = Instant::now();
