@@ -24,6 +24,7 @@ mod callback;
 mod classify;
 mod close;
 mod connect;
+mod empty;
 #[expect(clippy::needless_pass_by_value, reason = "the entry macros hand contexts over by value")]
 mod entries;
 mod errno;

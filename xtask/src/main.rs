@@ -2,6 +2,7 @@
 
 mod acpi;
 mod apt;
+mod bench;
 mod cleanup;
 mod console;
 mod cpio;
@@ -43,6 +44,8 @@ enum Task {
     Vm(vm::Vm),
     /// Check everything: format, lints, unit tests, the eBPF object, and the scenarios on every kernel
     Test(test::Test),
+    /// Measure what hvsock-top costs, and write the figures down
+    Bench(bench::Bench),
     /// Show the terminal interface over a guest with a busy workload
     Demo(demo::Demo),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(args) => ebpf::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Demo(args) => demo::run(&args),
     });
     result.unwrap_or_else(|error| {

@@ -48,6 +48,7 @@ impl LiveArgs {
             verbose: self.verbose,
             kprobes_only: self.kprobes,
             events: false,
+            empty: false,
         }
     }
 }
@@ -67,6 +68,17 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Serve metrics for Prometheus, Snapshots and health over HTTP
     Serve(super::serve::ServeArgs),
+    /// Attach the probes and do nothing more; for measuring what they cost
+    #[command(hide = true)]
+    Hold(HoldArgs),
+}
+
+/// Options of `hold`.
+#[derive(Args, Debug)]
+pub(super) struct HoldArgs {
+    /// Attach programs that do nothing instead, in the same places and in the same ways
+    #[arg(long)]
+    pub(super) empty: bool,
 }
 
 /// Options of `findings`.

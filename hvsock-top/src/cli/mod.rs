@@ -5,6 +5,7 @@ mod doctor;
 mod events;
 mod failure;
 mod findings;
+mod hold;
 mod input;
 mod json;
 mod judging;
@@ -45,6 +46,7 @@ pub fn run() -> ExitCode {
         Some(Command::Replay(args)) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Some(Command::Doctor(args)) => doctor::run(args, &cli.live),
         Some(Command::Serve(args)) => serve::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
+        Some(Command::Hold(args)) => hold::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(code) => code,

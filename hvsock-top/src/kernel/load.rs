@@ -27,6 +27,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/hvsock.bpf.o");
 
 /// What the caller wants.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with one another")]
 pub struct LoadOptions {
     /// Events that must not be attached.
     pub deny: Vec<String>,
@@ -36,6 +37,8 @@ pub struct LoadOptions {
     pub kprobes_only: bool,
     /// Lifecycle events are wanted.
     pub events: bool,
+    /// Attach programs that do nothing, to the same places in the same ways: for measuring what being called costs.
+    pub empty: bool,
 }
 
 /// Everything attached. Dropping it detaches everything.
@@ -213,16 +216,18 @@ impl Loaded {
                 Attach::Function => {
                     verdict.symbol = Some(candidate.symbol);
                     let module = symbols.module_of(candidate.symbol);
+                    let names = plan::names_of(event.trampolines(), options.empty);
+                    let kprobes = plan::names_of(event.kprobes(), options.empty);
                     let by_trampoline = match trampolines {
                         _ if options.kprobes_only => Err("kprobes were asked for".to_owned()),
                         Ok(trampolines) => trampolines
-                            .attach(event, module, candidate.symbol, types, &mut self.timing)
+                            .attach(&names, module, candidate.symbol, types, &mut self.timing)
                             .map(|links| self.trampolines.insert(event.hook, links)),
                         Err(why) => Err(why.clone()),
                     };
                     match by_trampoline {
                         Ok(_) => Ok((How::Trampoline, None)),
-                        Err(first) => match self.kprobes(event, candidate.symbol) {
+                        Err(first) => match self.kprobes(&kprobes, candidate.symbol) {
                             Ok(()) => Ok((How::Kprobe, Some(format!("no trampoline: {first}")))),
                             Err(Why { text, refused }) => {
                                 let text = format!("{text} (and no trampoline: {first})");
@@ -233,7 +238,8 @@ impl Loaded {
                 }
                 Attach::Tracepoint { category } => {
                     verdict.symbol = Some(candidate.symbol);
-                    self.tracepoint(event, category, candidate.symbol)
+                    let names = plan::names_of(vec![format!("tp_{}", event.hook.name())], options.empty);
+                    self.tracepoint(&names[0], category, candidate.symbol)
                         .map(|()| (How::Tracepoint, None))
                         .map_err(Some)
                 }
@@ -271,10 +277,9 @@ impl Loaded {
         verdict
     }
 
-    fn kprobes(&mut self, event: &Event, symbol: &str) -> Result<(), Why> {
-        let names = event.kprobes();
+    fn kprobes(&mut self, names: &[String], symbol: &str) -> Result<(), Why> {
         let begin = Instant::now();
-        for (name, _) in &names {
+        for name in names {
             let program: &mut KProbe = self.program(name)?;
             if program.fd().is_err() {
                 program.load().map_err(|e| Why::of(&e))?;
@@ -283,7 +288,7 @@ impl Loaded {
         self.timing.add("load", begin.elapsed());
         let begin = Instant::now();
         let mut attached = Vec::new();
-        for (name, _) in &names {
+        for name in names {
             let program: &mut KProbe = self.program(name)?;
             match program.attach(symbol, 0) {
                 Ok(link) => attached.push((name, link)),
@@ -301,10 +306,12 @@ impl Loaded {
         Ok(())
     }
 
-    fn tracepoint(&mut self, event: &Event, category: &str, name: &str) -> Result<(), Why> {
-        let program: &mut TracePoint = self.program(&format!("tp_{}", event.hook.name()))?;
+    fn tracepoint(&mut self, program: &str, category: &str, name: &str) -> Result<(), Why> {
+        let program: &mut TracePoint = self.program(program)?;
         let begin = Instant::now();
-        program.load().map_err(|e| Why::of(&e))?;
+        if program.fd().is_err() {
+            program.load().map_err(|e| Why::of(&e))?;
+        }
         let loaded = begin.elapsed();
         program.attach(category, name).map_err(|e| Why::of(&e))?;
         self.timing.add("load", loaded);
@@ -408,7 +415,7 @@ impl Loaded {
             sum += super::trampoline::recursion_misses(link.program())?;
         }
         let event = EVENTS.iter().find(|e| e.hook == hook)?;
-        for (name, _) in event.kprobes() {
+        for name in event.kprobes() {
             if let Some(Program::KProbe(program)) = self.ebpf.program(&name)
                 && let Ok(fd) = program.fd()
             {

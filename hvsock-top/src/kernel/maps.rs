@@ -1,9 +1,17 @@
 //! Reading array maps without system calls.
 
-use std::{io, marker::PhantomData, os::fd::AsRawFd, ptr};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    marker::PhantomData,
+    os::fd::{AsFd as _, AsRawFd, BorrowedFd},
+    ptr,
+};
 
-use aya::maps::MapData;
+use aya::maps::{Map, MapData};
 use bytemuck::{AnyBitPattern, Zeroable};
+
+use super::Loaded;
 
 /// The values of an array map created with `BPF_F_MMAPABLE`, mapped read-only.
 pub struct Mapped<T> {
@@ -30,7 +38,7 @@ impl<T: AnyBitPattern + Zeroable> Mapped<T> {
                 bytes,
                 libc::PROT_READ,
                 libc::MAP_SHARED,
-                std::os::fd::AsFd::as_fd(map.fd()).as_raw_fd(),
+                map.fd().as_fd().as_raw_fd(),
                 0,
             )
         };
@@ -78,4 +86,21 @@ impl<T> Drop for Mapped<T> {
         // SAFETY: the mapping made in `new`, unmapped once.
         unsafe { libc::munmap(self.base.cast_mut().cast(), self.bytes) };
     }
+}
+
+impl Loaded {
+    /// By map: the memory it takes, where the kernel says.
+    pub fn map_memory(&self) -> BTreeMap<String, u64> {
+        let of = |map: &Map| match map {
+            Map::Array(map) | Map::HashMap(map) | Map::RingBuf(map) => memory_of(map.fd().as_fd()),
+            _ => None,
+        };
+        self.ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), of(map)?))).collect()
+    }
+}
+
+/// The memory of a map as the kernel counts it (`memlock` in its fdinfo).
+fn memory_of(map: BorrowedFd<'_>) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", map.as_raw_fd())).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok())
 }

@@ -344,6 +344,14 @@ pub(super) fn is_served(symbols: &Symbols) -> bool {
     })
 }
 
+/// The programs' names, or those of their empty twins: the part before the first underscore is the kind of program.
+pub(super) fn names_of(names: Vec<String>, empty: bool) -> Vec<String> {
+    if !empty {
+        return names;
+    }
+    names.iter().map(|name| format!("{}_empty", name.split('_').next().unwrap_or_default())).collect()
+}
+
 impl Event {
     /// The functions it could sit on.
     fn functions(&self) -> impl Iterator<Item = &'static str> {
@@ -360,13 +368,13 @@ impl Event {
         }
     }
 
-    /// Names of the programs that serve it with kprobes, each with whether it sits at the return. The return comes first: an entry
-    /// without a return would be noted and never taken back.
-    pub fn kprobes(&self) -> Vec<(String, bool)> {
+    /// Names of the programs that serve it with kprobes. The one at the return comes first: an entry without a return would be noted and
+    /// never taken back.
+    pub fn kprobes(&self) -> Vec<String> {
         let name = self.hook.name();
         match self.step {
-            Step::Entry => vec![(format!("kp_{name}"), false)],
-            Step::Return | Step::Both => vec![(format!("kr_{name}"), true), (format!("kp_{name}"), false)],
+            Step::Entry => vec![format!("kp_{name}")],
+            Step::Return | Step::Both => vec![format!("kr_{name}"), format!("kp_{name}")],
         }
     }
 }
@@ -389,6 +397,13 @@ mod tests {
                 assert!(Layout::FIELDS.contains(need), "{need}");
             }
         }
+    }
+
+    #[test]
+    fn empty_programs_are_of_the_same_kinds() {
+        let names = vec!["kr_send_end".to_owned(), "kp_send_end".to_owned()];
+        assert_eq!(names_of(names.clone(), true), ["kr_empty", "kp_empty"]);
+        assert_eq!(names_of(names.clone(), false), names);
     }
 
     #[test]

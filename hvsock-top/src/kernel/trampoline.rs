@@ -14,7 +14,7 @@ use aya_obj::{
     generated::{bpf_attach_type, bpf_insn},
 };
 
-use super::{Event, Timing, TypeInfo, sys};
+use super::{Timing, TypeInfo, sys};
 
 pub(super) use sys::recursion_misses;
 
@@ -64,10 +64,10 @@ impl Trampolines {
         Ok(&self.object.functions[&program.function_key()].instructions)
     }
 
-    /// Attaches all programs that serve `event` to `symbol`, or none.
+    /// Attaches the programs called `names` to `symbol`, or none.
     pub(super) fn attach(
         &mut self,
-        event: &Event,
+        names: &[String],
         module: Option<&str>,
         symbol: &str,
         types: &TypeInfo,
@@ -86,8 +86,8 @@ impl Trampolines {
             self.modules.insert(module.to_owned(), fd);
         }
         let mut loaded = Vec::new();
-        for name in event.trampolines() {
-            let code = self.code(&name)?;
+        for name in names {
+            let code = self.code(name)?;
             let kind = if name.starts_with("fx_") {
                 bpf_attach_type::BPF_TRACE_FEXIT
             } else {
@@ -96,7 +96,7 @@ impl Trampolines {
             let module = module.and_then(|m| self.modules.get(m)).map(AsFd::as_fd);
             let target = sys::Target { kind, module, function };
             let fd = timing
-                .of("load", || sys::load_tracing(&name, code, &target))
+                .of("load", || sys::load_tracing(name, code, &target))
                 .map_err(|(e, log)| format!("{name} does not load: {e} {log}").trim_end().to_owned())?;
             loaded.push((name, fd));
         }

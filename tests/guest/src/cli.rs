@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use hvsock_guest::vsock::{Listener, Stream};
 use hvsock_guest::{PATIENCE, host, traffic};
 
+use crate::bench::{self, Bench};
 use crate::caps::{self, Caps};
 use crate::demo;
 
@@ -96,6 +97,9 @@ enum Command {
         #[arg(long)]
         nonblock: bool,
     },
+    /// Measure what hvsock-top costs
+    #[command(subcommand)]
+    Bench(Bench),
     /// A lively mix of everything, until killed
     Demo,
     /// Give the simulated host a command
@@ -195,6 +199,7 @@ fn run(command: Command) -> Result<()> {
             }
             result?;
         }
+        Command::Bench(bench) => bench::run(&bench)?,
         Command::Demo => demo::run()?,
         Command::Host { words } => host::host(&words.join(" "))?,
         Command::Ledger => print!("{}", host::ledger_text()?),

@@ -1,5 +1,6 @@
 //! `guest`: init when it is process 1, else the traffic generator.
 
+mod bench;
 mod caps;
 mod cli;
 mod demo;
