@@ -150,6 +150,10 @@ pub struct CpuCounters {
     pub closed: ClosedTotals,
     /// One for this CPU's running callback. Writer: [`Hook::Callback`].
     pub callback_sk: u64,
+    /// The relid of the connection that this CPU last had to do with: a guess, to be checked. Writer: any hook.
+    pub recent_relid: u32,
+    /// Unused.
+    pub pad: u32,
     /// Connections accepted. Writer: [`Hook::Accept`].
     pub accepted: u64,
     /// Children freed without ever having been accepted. Writer: [`Hook::Freed`].
@@ -163,7 +167,7 @@ pub struct CpuCounters {
     /// By [`Latency`].
     pub latency: [Histogram; Latency::COUNT],
     /// Keeps the size a multiple of the alignment.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
 }
 
 /// Ports that can be counted one by one.

@@ -2,17 +2,15 @@
 
 use hvsock_common::{Hook, Latency, Outcome, UNKNOWN};
 
-use crate::{account, inherit, maps, read, ring, slot};
+use crate::{account, inherit, maps::Cpu, read, ring, slot};
 
 /// `hvs_channel_cb(sk)`, entry.
 #[inline(always)]
-pub(crate) fn begin(sk: u64) {
+pub(crate) fn begin(cpu: Cpu, sk: u64) {
     let now = read::now();
-    if let Some(cpu) = maps::cpu() {
-        // SAFETY: this CPU's map value; callbacks run in softirq and do not nest.
-        unsafe { (*cpu).callback_sk = sk };
-    }
-    let Some(slot) = inherit::of_socket(sk) else { return };
+    // SAFETY: this CPU's map value; callbacks run in softirq and do not nest.
+    unsafe { (*cpu).callback_sk = sk };
+    let Some(slot) = inherit::of_socket_on(cpu, sk) else { return };
     // SAFETY: a map value; the channel's tasklet is the only writer of this part.
     unsafe {
         let callbacks = &raw mut (*slot).callbacks;
@@ -20,7 +18,7 @@ pub(crate) fn begin(sk: u64) {
         let interrupt = (*callbacks).interrupt_ns;
         if interrupt != 0 {
             (*callbacks).interrupt_ns = 0;
-            account::latency_of(slot, Latency::CallbackDelay, now.saturating_sub(interrupt));
+            account::latency_of(cpu, slot, Latency::CallbackDelay, now.saturating_sub(interrupt));
         }
         let rings = (*slot).rings;
         if rings.in_header == 0 {
@@ -41,24 +39,23 @@ pub(crate) fn begin(sk: u64) {
 
 /// `hvs_channel_cb(sk)`, return. A return probe cannot see `sk`; the CPU remembers it.
 #[inline(always)]
-pub(crate) fn end() -> Outcome {
+pub(crate) fn end(cpu: Cpu) -> Outcome {
     let now = read::now();
-    let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
     // SAFETY: this CPU's map value.
     let sk = unsafe { (*cpu).callback_sk };
-    let Some(slot) = slot::of_socket(sk) else { return Outcome::Filtered };
+    let Some(slot) = slot::of_socket_on(cpu, sk) else { return Outcome::Filtered };
     // SAFETY: a map value; the channel's tasklet is the only writer of this part.
     unsafe {
         let callbacks = &raw mut (*slot).callbacks;
         let ran = now.saturating_sub((*callbacks).begin_ns);
         if (*callbacks).begin_ns == 0 || ran == UNKNOWN {
-            account::unpaired(Hook::Callback);
+            account::unpaired(cpu, Hook::Callback);
             return Outcome::Faulted;
         }
         (*callbacks).count += 1;
         (*callbacks).run_ns += ran;
         (*callbacks).begin_ns = 0;
-        account::latency_of(slot, Latency::CallbackRun, ran);
+        account::latency_of(cpu, slot, Latency::CallbackRun, ran);
     }
     Outcome::Recorded
 }

@@ -4,7 +4,7 @@ use hvsock_common::{ConnRecord, Direction, Latency, Outcome, State, UNKNOWN, fla
 
 use crate::{
     account, atomic, inherit,
-    maps::{self, CONNECTING, at},
+    maps::{self, CONNECTING, Cpu, at},
     ports, read, retire, ring, slot,
 };
 
@@ -63,7 +63,7 @@ pub(crate) fn rescind(chan: u64) -> Outcome {
             (*cpu).closes.by_host += 1;
         } else if flags & flag::CLOSE_TIMED_OUT == 0 {
             (*cpu).closes.graceful += 1;
-            note_close(slot);
+            note_close(cpu, slot);
         }
     }
     Outcome::Recorded
@@ -89,7 +89,7 @@ pub(crate) fn timeout(work: u64) -> Outcome {
     unsafe {
         atomic::raise(&raw mut (*slot).flags, flag::CLOSE_TIMED_OUT);
         (*cpu).closes.timed_out += 1;
-        note_close(slot);
+        note_close(cpu, slot);
     }
     Outcome::Recorded
 }
@@ -97,12 +97,12 @@ pub(crate) fn timeout(work: u64) -> Outcome {
 /// # Safety
 /// `slot` points to a map value.
 #[inline(always)]
-unsafe fn note_close(slot: *mut ConnRecord) {
+unsafe fn note_close(cpu: Cpu, slot: *mut ConnRecord) {
     // SAFETY: as the caller says.
     unsafe {
         if (*slot).released_ns != UNKNOWN {
             (*slot).phases.close_ns = read::since((*slot).released_ns);
-            account::latency_of(slot, Latency::Close, (*slot).phases.close_ns);
+            account::latency_of(cpu, slot, Latency::Close, (*slot).phases.close_ns);
         }
     }
 }

@@ -15,7 +15,7 @@ use hvsock_common::{CALL_ROWS, Call, Hook, Outcome, pair};
 
 use crate::{
     accept, account, callback, close, connect, inventory,
-    maps::{CALLS, at},
+    maps::{self, CALLS, Cpu, at},
     open, read, receive, refresh, send, vmbus,
 };
 
@@ -49,12 +49,12 @@ fn keep(which: usize, arg: u64, extra: u64) {
 
 /// Takes back what the entry kept.
 #[inline(always)]
-fn kept(hook: Hook, which: usize) -> Option<(u64, u64)> {
+fn kept(cpu: Cpu, hook: Hook, which: usize) -> Option<(u64, u64)> {
     let (call, owner) = place(which)?;
     // SAFETY: see `place`.
     unsafe {
         if (*call).owner != owner {
-            account::unpaired(hook);
+            account::unpaired(cpu, hook);
             return None;
         }
         (*call).owner = 0;
@@ -62,19 +62,27 @@ fn kept(hook: Hook, which: usize) -> Option<(u64, u64)> {
     }
 }
 
+/// Runs `body` with this CPU's counters. They are there on every CPU that can run a program.
+macro_rules! on_cpu {
+    ($cpu:ident, $body:expr) => {{
+        if let Some($cpu) = maps::cpu() {
+            $body;
+        }
+        0
+    }};
+}
+
 macro_rules! at_entry {
     ($hook:ident, $kp:ident, $fe:ident, $handler:expr) => {
         #[kprobe]
         fn $kp(ctx: ProbeContext) -> u32 {
-            let handler: fn(u64) -> Outcome = $handler;
-            account::decided(Hook::$hook, handler(ctx.arg(0).unwrap_or(0)));
-            0
+            let handler: fn(Cpu, u64) -> Outcome = $handler;
+            on_cpu!(cpu, account::decided(cpu, Hook::$hook, handler(cpu, ctx.arg(0).unwrap_or(0))))
         }
         #[fentry]
         fn $fe(ctx: FEntryContext) -> i32 {
-            let handler: fn(u64) -> Outcome = $handler;
-            account::decided(Hook::$hook, handler(ctx.arg(0)));
-            0
+            let handler: fn(Cpu, u64) -> Outcome = $handler;
+            on_cpu!(cpu, account::decided(cpu, Hook::$hook, handler(cpu, ctx.arg(0))))
         }
     };
 }
@@ -83,29 +91,29 @@ macro_rules! at_both {
     ($hook:ident, $kp:ident, $fe:ident, $begin:expr, $kr:ident, $fx:ident, $end:expr) => {
         #[kprobe]
         fn $kp(ctx: ProbeContext) -> u32 {
-            let begin: fn(u64) = $begin;
-            account::entered(Hook::$hook);
-            begin(ctx.arg(0).unwrap_or(0));
-            0
+            let begin: fn(Cpu, u64) = $begin;
+            on_cpu!(cpu, {
+                account::entered(cpu, Hook::$hook);
+                begin(cpu, ctx.arg(0).unwrap_or(0));
+            })
         }
         #[fentry]
         fn $fe(ctx: FEntryContext) -> i32 {
-            let begin: fn(u64) = $begin;
-            account::entered(Hook::$hook);
-            begin(ctx.arg(0));
-            0
+            let begin: fn(Cpu, u64) = $begin;
+            on_cpu!(cpu, {
+                account::entered(cpu, Hook::$hook);
+                begin(cpu, ctx.arg(0));
+            })
         }
         #[kretprobe]
         fn $kr(ctx: RetProbeContext) -> u32 {
-            let end: fn(i64) -> Outcome = $end;
-            account::decided(Hook::$hook, end(ctx.ret::<i64>()));
-            0
+            let end: fn(Cpu, i64) -> Outcome = $end;
+            on_cpu!(cpu, account::decided(cpu, Hook::$hook, end(cpu, ctx.ret::<i64>())))
         }
         #[fexit]
         fn $fx(ctx: FExitContext) -> i32 {
-            let end: fn(i64) -> Outcome = $end;
-            account::decided(Hook::$hook, end(returned(&ctx)));
-            0
+            let end: fn(Cpu, i64) -> Outcome = $end;
+            on_cpu!(cpu, account::decided(cpu, Hook::$hook, end(cpu, returned(&ctx))))
         }
     };
 }
@@ -114,64 +122,74 @@ macro_rules! at_return {
     ($hook:ident, $pair:expr, ($a:literal, $b:literal), $kp:ident, $kr:ident, $fx:ident, $handler:expr) => {
         #[kprobe]
         fn $kp(ctx: ProbeContext) -> u32 {
-            account::entered(Hook::$hook);
-            keep($pair, ctx.arg($a).unwrap_or(0), ctx.arg($b).unwrap_or(0));
-            0
+            on_cpu!(cpu, {
+                account::entered(cpu, Hook::$hook);
+                keep($pair, ctx.arg($a).unwrap_or(0), ctx.arg($b).unwrap_or(0));
+            })
         }
         #[kretprobe]
         fn $kr(ctx: RetProbeContext) -> u32 {
-            let handler: fn(u64, u64, i64) -> Outcome = $handler;
-            let outcome = match kept(Hook::$hook, $pair) {
-                Some((arg, extra)) => handler(arg, extra, ctx.ret::<i64>()),
-                None => Outcome::Faulted,
-            };
-            account::decided(Hook::$hook, outcome);
-            0
+            let handler: fn(Cpu, u64, u64, i64) -> Outcome = $handler;
+            on_cpu!(cpu, {
+                let outcome = match kept(cpu, Hook::$hook, $pair) {
+                    Some((arg, extra)) => handler(cpu, arg, extra, ctx.ret::<i64>()),
+                    None => Outcome::Faulted,
+                };
+                account::decided(cpu, Hook::$hook, outcome);
+            })
         }
         #[fexit]
         fn $fx(ctx: FExitContext) -> i32 {
-            let handler: fn(u64, u64, i64) -> Outcome = $handler;
-            account::decided(Hook::$hook, handler(ctx.arg($a), ctx.arg($b), returned(&ctx)));
-            0
+            let handler: fn(Cpu, u64, u64, i64) -> Outcome = $handler;
+            on_cpu!(
+                cpu,
+                account::decided(cpu, Hook::$hook, handler(cpu, ctx.arg($a), ctx.arg($b), returned(&ctx)))
+            )
         }
     };
 }
 
-at_entry!(Offer, kp_offer, fe_offer, |message| open::offer(message));
-at_both!(Open, kp_open, fe_open, |hdev| open::begin(hdev), kr_open, fx_open, |_ret| open::end());
-at_both!(Lookup, kp_lookup, fe_lookup, |_addr| open::lookup_begin(), kr_lookup, fx_lookup, |sk| {
-    open::lookup_end(sk as u64)
+at_entry!(Offer, kp_offer, fe_offer, |_cpu, message| open::offer(message));
+at_both!(Open, kp_open, fe_open, |_cpu, hdev| open::begin(hdev), kr_open, fx_open, |_cpu, _ret| open::end());
+at_both!(
+    Lookup,
+    kp_lookup,
+    fe_lookup,
+    |_cpu, _addr| open::lookup_begin(),
+    kr_lookup,
+    fx_lookup,
+    |_cpu, sk| { open::lookup_end(sk as u64) }
+);
+at_both!(Create, kp_create, fe_create, |_cpu, _parent| (), kr_create, fx_create, |_cpu, child| {
+    open::create_end(child as u64)
 });
-at_both!(Create, kp_create, fe_create, |_parent| (), kr_create, fx_create, |child| open::create_end(
-    child as u64
-));
-at_both!(Transport, kp_transport, fe_transport, |_vsk| (), kr_transport, fx_transport, |ret| {
+at_both!(Transport, kp_transport, fe_transport, |_cpu, _vsk| (), kr_transport, fx_transport, |_cpu, ret| {
     open::transport_end(ret)
 });
 at_both!(
     RingAlloc,
     kp_ring_alloc,
     fe_ring_alloc,
-    |_chan| open::alloc_begin(),
+    |_cpu, _chan| open::alloc_begin(),
     kr_ring_alloc,
     fx_ring_alloc,
-    |ret| open::alloc_end(ret)
+    |_cpu, ret| open::alloc_end(ret)
 );
 at_both!(
     HostOpen,
     kp_host_open,
     fe_host_open,
-    |_chan| open::host_open_begin(),
+    |_cpu, _chan| open::host_open_begin(),
     kr_host_open,
     fx_host_open,
-    |ret| open::host_open_end(ret)
+    |_cpu, ret| open::host_open_end(ret)
 );
-at_entry!(Established, kp_established, fe_established, |vsk| open::established(vsk));
-at_entry!(AcceptQueue, kp_accept_queue, fe_accept_queue, |_listener| open::accept_queued());
-at_return!(Accept, pair::ACCEPT, (0, 1), kp_accept, kr_accept, fx_accept, |_sock, newsock, ret| accept::end(
-    newsock, ret
-));
-at_entry!(Connect, kp_connect, fe_connect, |vsk| connect::begin(vsk));
+at_entry!(Established, kp_established, fe_established, |_cpu, vsk| open::established(vsk));
+at_entry!(AcceptQueue, kp_accept_queue, fe_accept_queue, |_cpu, _listener| open::accept_queued());
+at_return!(Accept, pair::ACCEPT, (0, 1), kp_accept, kr_accept, fx_accept, |_cpu, _sock, newsock, ret| {
+    accept::end(newsock, ret)
+});
+at_entry!(Connect, kp_connect, fe_connect, |_cpu, vsk| connect::begin(vsk));
 at_return!(
     ConnectEnd,
     pair::CONNECT,
@@ -179,12 +197,18 @@ at_return!(
     kp_connect_end,
     kr_connect_end,
     fx_connect_end,
-    |sock, _addr, ret| connect::end(sock, ret)
+    |_cpu, sock, _addr, ret| connect::end(sock, ret)
 );
-at_entry!(ConnectTimeout, kp_connect_timeout, fe_connect_timeout, |work| connect::timeout(work));
-at_both!(Callback, kp_callback, fe_callback, |sk| callback::begin(sk), kr_callback, fx_callback, |_ret| {
-    callback::end()
-});
+at_entry!(ConnectTimeout, kp_connect_timeout, fe_connect_timeout, |_cpu, work| connect::timeout(work));
+at_both!(
+    Callback,
+    kp_callback,
+    fe_callback,
+    |cpu, sk| callback::begin(cpu, sk),
+    kr_callback,
+    fx_callback,
+    |cpu, _ret| { callback::end(cpu) }
+);
 at_return!(
     RingWrite,
     pair::RING_WRITE,
@@ -192,35 +216,29 @@ at_return!(
     kp_ring_write,
     kr_ring_write,
     fx_ring_write,
-    |chan, kv, ret| send::ring_write(chan, kv, ret)
+    |cpu, chan, kv_list, ret| send::ring_write(cpu, chan, kv_list, ret)
 );
-at_return!(
-    Enqueue,
-    pair::ENQUEUE,
-    (0, 2),
-    kp_enqueue,
-    kr_enqueue,
-    fx_enqueue,
-    |vsk, len, ret| send::enqueue(vsk, len, ret)
-);
-at_return!(Dequeue, pair::DEQUEUE, (0, 2), kp_dequeue, kr_dequeue, fx_dequeue, |vsk, _len, ret| {
-    receive::dequeue(vsk, ret)
+at_return!(Enqueue, pair::ENQUEUE, (0, 2), kp_enqueue, kr_enqueue, fx_enqueue, |cpu, vsk, len, ret| {
+    send::enqueue(cpu, vsk, len, ret)
 });
-at_return!(SendEnd, pair::SEND, (0, 2), kp_send_end, kr_send_end, fx_send_end, |sock, _len, ret| send::end(
-    sock, ret
-));
-at_return!(RecvEnd, pair::RECV, (0, 2), kp_recv_end, kr_recv_end, fx_recv_end, |sock, _len, ret| {
-    receive::end(sock, ret)
+at_return!(Dequeue, pair::DEQUEUE, (0, 2), kp_dequeue, kr_dequeue, fx_dequeue, |cpu, vsk, _len, ret| {
+    receive::dequeue(cpu, vsk, ret)
 });
-at_entry!(SendBlock, kp_send_block, fe_send_block, |vsk| send::block(vsk));
-at_entry!(SendReady, kp_send_ready, fe_send_ready, |vsk| send::ready(vsk));
-at_entry!(RecvBlock, kp_recv_block, fe_recv_block, |vsk| receive::block(vsk));
-at_entry!(Release, kp_release, fe_release, |vsk| close::release(vsk));
-at_entry!(Rescind, kp_rescind, fe_rescind, |chan| close::rescind(chan));
-at_entry!(CloseTimeout, kp_close_timeout, fe_close_timeout, |work| close::timeout(work));
-at_entry!(Freed, kp_freed, fe_freed, |vsk| close::freed(vsk));
+at_return!(SendEnd, pair::SEND, (0, 1), kp_send_end, kr_send_end, fx_send_end, |cpu, sock, _msg, ret| {
+    send::end(cpu, sock, ret)
+});
+at_return!(RecvEnd, pair::RECV, (0, 2), kp_recv_end, kr_recv_end, fx_recv_end, |cpu, sock, _len, ret| {
+    receive::end(cpu, sock, ret)
+});
+at_entry!(SendBlock, kp_send_block, fe_send_block, |cpu, vsk| send::block(cpu, vsk));
+at_entry!(SendReady, kp_send_ready, fe_send_ready, |cpu, vsk| send::ready(cpu, vsk));
+at_entry!(RecvBlock, kp_recv_block, fe_recv_block, |cpu, vsk| receive::block(cpu, vsk));
+at_entry!(Release, kp_release, fe_release, |_cpu, vsk| close::release(vsk));
+at_entry!(Rescind, kp_rescind, fe_rescind, |_cpu, chan| close::rescind(chan));
+at_entry!(CloseTimeout, kp_close_timeout, fe_close_timeout, |_cpu, work| close::timeout(work));
+at_entry!(Freed, kp_freed, fe_freed, |_cpu, vsk| close::freed(vsk));
 
-at_return!(Bind, pair::BIND, (0, 1), kp_bind, kr_bind, fx_bind, |_sock, _addr, ret| vmbus::bind(ret));
+at_return!(Bind, pair::BIND, (0, 1), kp_bind, kr_bind, fx_bind, |_cpu, _sock, _addr, ret| vmbus::bind(ret));
 
 /// `hyperv:vmbus_on_msg_dpc`: the loader says where the message's type is in the tracepoint's record.
 #[tracepoint]
@@ -231,8 +249,7 @@ fn tp_host_message(ctx: TracePointContext) -> u32 {
         Ok(kind) => vmbus::host_message(kind),
         Err(_) => Outcome::Faulted,
     };
-    account::decided(Hook::HostMessage, outcome);
-    0
+    on_cpu!(cpu, account::decided(cpu, Hook::HostMessage, outcome))
 }
 
 /// `hyperv:vmbus_teardown_gpadl`: the loader says where the result is in the tracepoint's record.
@@ -244,8 +261,7 @@ fn tp_teardown(ctx: TracePointContext) -> u32 {
         Ok(ret) => vmbus::teardown(ret),
         Err(_) => Outcome::Faulted,
     };
-    account::decided(Hook::Teardown, outcome);
-    0
+    on_cpu!(cpu, account::decided(cpu, Hook::Teardown, outcome))
 }
 
 /// `hyperv:vmbus_chan_sched`: the loader says where the relid is in the tracepoint's record.
@@ -257,8 +273,7 @@ fn tp_interrupt(ctx: TracePointContext) -> u32 {
         Ok(relid) => callback::interrupt(relid),
         Err(_) => Outcome::Faulted,
     };
-    account::decided(Hook::Interrupt, outcome);
-    0
+    on_cpu!(cpu, account::decided(cpu, Hook::Interrupt, outcome))
 }
 
 /// Shows one open file of one process. aya-ebpf has no macro for iterators.

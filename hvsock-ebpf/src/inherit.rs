@@ -16,7 +16,7 @@ use hvsock_common::{ConnRecord, Direction, MISSING, State, flag};
 
 use crate::{
     fresh,
-    maps::{ADOPTING, OPENS, at},
+    maps::{ADOPTING, Cpu, OPENS, at},
     open::TLNPI_PROVIDER_OFFER,
     read, slot, take,
 };
@@ -36,6 +36,15 @@ const SOCK_DONE: u64 = 2;
 #[inline(always)]
 pub(crate) fn of_socket(vsk: u64) -> Option<*mut ConnRecord> {
     match slot::of_socket(vsk) {
+        Some(slot) => Some(slot),
+        None => newcomer(vsk),
+    }
+}
+
+/// The same where this CPU's counters are at hand; see `slot::of_socket_on`.
+#[inline(always)]
+pub(crate) fn of_socket_on(cpu: Cpu, vsk: u64) -> Option<*mut ConnRecord> {
+    match slot::of_socket_on(cpu, vsk) {
         Some(slot) => Some(slot),
         None => newcomer(vsk),
     }

@@ -8,7 +8,7 @@ use hvsock_common::{ConnRecord, Hook, ListenerRecord, Outcome, State};
 
 use crate::{
     account, inherit,
-    maps::{LISTENERS, at},
+    maps::{self, LISTENERS, at},
     read,
 };
 
@@ -57,7 +57,9 @@ pub(crate) fn step(ctx: *const core::ffi::c_void) -> bool {
         }
         None => Outcome::Faulted,
     };
-    account::decided(Hook::Inventory, outcome);
+    if let Some(cpu) = maps::cpu() {
+        account::decided(cpu, Hook::Inventory, outcome);
+    }
     again
 }
 

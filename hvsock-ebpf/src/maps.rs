@@ -86,9 +86,12 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 #[map]
 pub(crate) static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 
+/// One CPU's counters, as a program gets them once and hands them on: each lookup costs more than most of what is done with them.
+pub(crate) type Cpu = *mut CpuCounters;
+
 /// This CPU's counters.
 #[inline(always)]
-pub(crate) fn cpu() -> Option<*mut CpuCounters> {
+pub(crate) fn cpu() -> Option<Cpu> {
     // SAFETY: the helper has no preconditions.
     CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })
 }

@@ -2,12 +2,18 @@
 
 use hvsock_common::{Latency, Outcome, UNKNOWN};
 
-use crate::{account, errno::EAGAIN, inherit, maps::at, read, slot};
+use crate::{
+    account,
+    errno::EAGAIN,
+    inherit,
+    maps::{Cpu, at},
+    read, slot,
+};
 
 /// `hvs_stream_dequeue(vsk, msg, len, flags)`, return: how many bytes were given out.
 #[inline(always)]
-pub(crate) fn dequeue(vsk: u64, ret: i64) -> Outcome {
-    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
+pub(crate) fn dequeue(cpu: Cpu, vsk: u64, ret: i64) -> Outcome {
+    let Some(slot) = inherit::of_socket_on(cpu, vsk) else { return Outcome::Filtered };
     let Some(hvs) = read::field::<u64>(vsk, at!(vsk_trans)) else { return Outcome::Faulted };
     // SAFETY: a map value; the socket's lock is held by the reader.
     unsafe {
@@ -17,7 +23,7 @@ pub(crate) fn dequeue(vsk: u64, ret: i64) -> Outcome {
             let waited = read::since((*rx).waiting_since);
             (*rx).waiting_since = 0;
             (*rx).wait_ns += waited;
-            account::latency_of(slot, Latency::RecvWait, waited);
+            account::latency_of(cpu, slot, Latency::RecvWait, waited);
         }
         if ret <= 0 {
             return Outcome::Recorded;
@@ -34,7 +40,7 @@ pub(crate) fn dequeue(vsk: u64, ret: i64) -> Outcome {
         }
         if (*slot).phases.first_byte_ns == UNKNOWN && (*slot).opened_ns != UNKNOWN {
             (*slot).phases.first_byte_ns = read::since((*slot).opened_ns);
-            account::latency_of(slot, Latency::FirstByteRx, (*slot).phases.first_byte_ns);
+            account::latency_of(cpu, slot, Latency::FirstByteRx, (*slot).phases.first_byte_ns);
         }
     }
     Outcome::Recorded
@@ -42,8 +48,8 @@ pub(crate) fn dequeue(vsk: u64, ret: i64) -> Outcome {
 
 /// `hvs_notify_recv_pre_block(vsk, target, data)`: nothing to read, the reader is about to sleep.
 #[inline(always)]
-pub(crate) fn block(vsk: u64) -> Outcome {
-    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
+pub(crate) fn block(cpu: Cpu, vsk: u64) -> Outcome {
+    let Some(slot) = inherit::of_socket_on(cpu, vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
     unsafe {
         let rx = &raw mut (*slot).rx;
@@ -58,9 +64,9 @@ pub(crate) fn block(vsk: u64) -> Outcome {
 
 /// `vsock_connectible_recvmsg(sock, msg, len, flags)`, return: the wait is over even if nothing came (end of stream, signal, time-out).
 #[inline(always)]
-pub(crate) fn end(sock: u64, ret: i64) -> Outcome {
+pub(crate) fn end(cpu: Cpu, sock: u64, ret: i64) -> Outcome {
     let Some(sk) = read::field(sock, at!(socket_sk)) else { return Outcome::Faulted };
-    let Some(slot) = slot::of_socket(sk) else { return Outcome::Filtered };
+    let Some(slot) = slot::of_socket_on(cpu, sk) else { return Outcome::Filtered };
     let ret = ret as i32 as i64;
     // SAFETY: a map value; as for the send path's end.
     unsafe {

@@ -4,7 +4,13 @@ use hvsock_common::{
     ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE, RING_RESERVE_2016, UNKNOWN,
 };
 
-use crate::{account, errno::EAGAIN, inherit, maps::at, read, ring, slot};
+use crate::{
+    account,
+    errno::EAGAIN,
+    inherit,
+    maps::{Cpu, at},
+    read, ring, slot,
+};
 
 /// Bytes of the pipe header in front of the payload (`struct vmpipe_proto_header`).
 const PIPE_HEADER: u64 = 8;
@@ -16,8 +22,8 @@ const SECOND_LEN: u32 = 16 + 8;
 ///
 /// This is the hottest hook: one read for the relid, one for the ring's indices, one for the packet's length.
 #[inline(always)]
-pub(crate) fn ring_write(chan: u64, kv_list: u64, ret: i64) -> Outcome {
-    let Some(slot) = slot::of_channel(chan) else { return Outcome::Filtered };
+pub(crate) fn ring_write(cpu: Cpu, chan: u64, kv_list: u64, ret: i64) -> Outcome {
+    let Some(slot) = slot::of_channel_on(cpu, chan) else { return Outcome::Filtered };
     let Some(len) = read::field::<u64>(kv_list, SECOND_LEN) else { return Outcome::Faulted };
     // SAFETY: a map value; the socket's lock is held by the sender, so it is the only writer of this part.
     unsafe {
@@ -64,8 +70,8 @@ unsafe fn look(slot: *mut ConnRecord) {
 
 /// `hvs_stream_enqueue(vsk, msg, len)`, return: how many bytes were taken.
 #[inline(always)]
-pub(crate) fn enqueue(vsk: u64, len: u64, ret: i64) -> Outcome {
-    let Some(slot) = slot::of_socket(vsk) else { return Outcome::Filtered };
+pub(crate) fn enqueue(cpu: Cpu, vsk: u64, len: u64, ret: i64) -> Outcome {
+    let Some(slot) = slot::of_socket_on(cpu, vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
     unsafe {
         let tx = &raw mut (*slot).tx;
@@ -74,7 +80,7 @@ pub(crate) fn enqueue(vsk: u64, len: u64, ret: i64) -> Outcome {
             (*tx).bytes += ret as u64;
             if (*slot).phases.first_byte_ns == UNKNOWN && (*slot).opened_ns != UNKNOWN {
                 (*slot).phases.first_byte_ns = read::since((*slot).opened_ns);
-                account::latency_of(slot, Latency::FirstByteTx, (*slot).phases.first_byte_ns);
+                account::latency_of(cpu, slot, Latency::FirstByteTx, (*slot).phases.first_byte_ns);
             }
         }
         if ret >= 0 && (ret as u64) < len {
@@ -86,8 +92,8 @@ pub(crate) fn enqueue(vsk: u64, len: u64, ret: i64) -> Outcome {
 
 /// `hvs_notify_send_pre_block(vsk, data)`: no room, the sender is about to sleep. Called again after each vain wake-up.
 #[inline(always)]
-pub(crate) fn block(vsk: u64) -> Outcome {
-    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
+pub(crate) fn block(cpu: Cpu, vsk: u64) -> Outcome {
+    let Some(slot) = inherit::of_socket_on(cpu, vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
     unsafe {
         let tx = &raw mut (*slot).tx;
@@ -102,10 +108,10 @@ pub(crate) fn block(vsk: u64) -> Outcome {
 
 /// `hvs_notify_send_pre_enqueue(vsk, data)`: there is room.
 #[inline(always)]
-pub(crate) fn ready(vsk: u64) -> Outcome {
-    let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
+pub(crate) fn ready(cpu: Cpu, vsk: u64) -> Outcome {
+    let Some(slot) = inherit::of_socket_on(cpu, vsk) else { return Outcome::Filtered };
     // SAFETY: the socket's lock is held.
-    unsafe { end_stall(slot, true) };
+    unsafe { end_stall(cpu, slot, true) };
     Outcome::Recorded
 }
 
@@ -114,7 +120,7 @@ pub(crate) fn ready(vsk: u64) -> Outcome {
 /// # Safety
 /// The caller holds the socket's lock, or has just let it go in the call that took it.
 #[inline(always)]
-unsafe fn end_stall(slot: *mut ConnRecord, with_room: bool) -> bool {
+unsafe fn end_stall(cpu: Cpu, slot: *mut ConnRecord, with_room: bool) -> bool {
     // SAFETY: a map value; see above.
     unsafe {
         let tx = &raw mut (*slot).tx;
@@ -125,7 +131,7 @@ unsafe fn end_stall(slot: *mut ConnRecord, with_room: bool) -> bool {
         (*tx).stalled_since = 0;
         (*tx).stall_ns += waited;
         if with_room {
-            account::latency_of(slot, Latency::SendStall, waited);
+            account::latency_of(cpu, slot, Latency::SendStall, waited);
         }
         true
     }
@@ -133,16 +139,16 @@ unsafe fn end_stall(slot: *mut ConnRecord, with_room: bool) -> bool {
 
 /// `vsock_connectible_sendmsg(sock, msg, len)`, return.
 #[inline(always)]
-pub(crate) fn end(sock: u64, ret: i64) -> Outcome {
+pub(crate) fn end(cpu: Cpu, sock: u64, ret: i64) -> Outcome {
     let Some(sk) = read::field(sock, at!(socket_sk)) else { return Outcome::Faulted };
-    let Some(slot) = slot::of_socket(sk) else { return Outcome::Filtered };
+    let Some(slot) = slot::of_socket_on(cpu, sk) else { return Outcome::Filtered };
     let ret = ret as i32 as i64;
     // SAFETY: a map value. The lock was let go a moment ago, in this very call; a wait of another sender's is left alone.
     unsafe {
         let tx = &raw mut (*slot).tx;
         // Part of the data may have gone out before the wait that a signal or the time limit ended; then the call succeeds.
         let stalled =
-            (*tx).stalled_since != 0 && (*tx).stalled_by == read::thread() && end_stall(slot, false);
+            (*tx).stalled_since != 0 && (*tx).stalled_by == read::thread() && end_stall(cpu, slot, false);
         if ret < 0 {
             (*tx).last_error = (-ret) as u32;
             if ret == i64::from(EAGAIN) && !stalled {
