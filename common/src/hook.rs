@@ -97,7 +97,7 @@ impl Hook {
 pub enum Outcome {
     /// It is in the records.
     Recorded,
-    /// It was not hv_sock's, or not ours to count.
+    /// It was not hv_sock's, or there was nothing in it to count.
     Filtered,
     /// It is in the records, but the lifecycle event found the ring buffer full.
     RingFull,

@@ -224,8 +224,8 @@ at_return!(Enqueue, pair::ENQUEUE, (0, 2), kp_enqueue, kr_enqueue, fx_enqueue, |
 at_return!(Dequeue, pair::DEQUEUE, (0, 2), kp_dequeue, kr_dequeue, fx_dequeue, |cpu, vsk, _len, ret| {
     receive::dequeue(cpu, vsk, ret)
 });
-at_return!(SendEnd, pair::SEND, (0, 1), kp_send_end, kr_send_end, fx_send_end, |cpu, sock, _msg, ret| {
-    send::end(cpu, sock, ret)
+at_return!(SendEnd, pair::SEND, (0, 2), kp_send_end, kr_send_end, fx_send_end, |cpu, sock, len, ret| {
+    send::end(cpu, sock, len, ret)
 });
 at_return!(RecvEnd, pair::RECV, (0, 2), kp_recv_end, kr_recv_end, fx_recv_end, |cpu, sock, _len, ret| {
     receive::end(cpu, sock, ret)

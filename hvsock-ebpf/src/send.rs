@@ -139,10 +139,14 @@ unsafe fn end_stall(cpu: Cpu, slot: *mut ConnRecord, with_room: bool) -> bool {
 
 /// `vsock_connectible_sendmsg(sock, msg, len)`, return.
 #[inline(always)]
-pub(crate) fn end(cpu: Cpu, sock: u64, ret: i64) -> Outcome {
+pub(crate) fn end(cpu: Cpu, sock: u64, len: u64, ret: i64) -> Outcome {
+    let ret = ret as i32 as i64;
+    if ret >= 0 && ret as u64 == len {
+        // Everything was sent, so every wait in it has ended with room. There is nothing to note, whosever socket it is.
+        return Outcome::Filtered;
+    }
     let Some(sk) = read::field(sock, at!(socket_sk)) else { return Outcome::Faulted };
     let Some(slot) = slot::of_socket_on(cpu, sk) else { return Outcome::Filtered };
-    let ret = ret as i32 as i64;
     // SAFETY: a map value. The lock was let go a moment ago, in this very call; a wait of another sender's is left alone.
     unsafe {
         let tx = &raw mut (*slot).tx;
