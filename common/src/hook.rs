@@ -47,7 +47,7 @@ hooks! {
     ConnectEnd = "connect_end",
     /// The channel callback (`hvs_channel_cb`).
     Callback = "callback",
-    /// A packet is written into a ring (`hv_ringbuffer_write`).
+    /// A packet is handed to the channel, and written into its ring (`vmbus_sendpacket`).
     RingWrite = "ring_write",
     /// Payload goes into the out ring (`hvs_stream_enqueue`).
     Enqueue = "enqueue",

@@ -212,11 +212,11 @@ at_both!(
 at_return!(
     RingWrite,
     pair::RING_WRITE,
-    (0, 1),
+    (0, 2),
     kp_ring_write,
     kr_ring_write,
     fx_ring_write,
-    |cpu, chan, kv_list, ret| send::ring_write(cpu, chan, kv_list, ret)
+    |cpu, chan, len, ret| send::ring_write(cpu, chan, len, ret)
 );
 at_return!(Enqueue, pair::ENQUEUE, (0, 2), kp_enqueue, kr_enqueue, fx_enqueue, |cpu, vsk, len, ret| {
     send::enqueue(cpu, vsk, len, ret)

@@ -15,16 +15,13 @@ use crate::{
 /// Bytes of the pipe header in front of the payload (`struct vmpipe_proto_header`).
 const PIPE_HEADER: u64 = 8;
 
-/// Where the length of the second vector is, pipe header and payload: `iov_len` lies behind `iov_base` (`struct kvec`).
-const SECOND_LEN: u32 = 16 + 8;
-
-/// `hv_ringbuffer_write(channel, kv_list, kv_count, …)`, return.
-///
-/// This is the hottest hook: one read for the relid, one for the ring's indices, one for the packet's length.
+/// `vmbus_sendpacket(channel, buffer, length, …)`, return: hv_sock's way to `hv_ringbuffer_write`, whose result it passes on. Disks and
+/// network cards mostly take others, and what it is given says how long the packet is.
 #[inline(always)]
-pub(crate) fn ring_write(cpu: Cpu, chan: u64, kv_list: u64, ret: i64) -> Outcome {
+pub(crate) fn ring_write(cpu: Cpu, chan: u64, length: u64, ret: i64) -> Outcome {
     let Some(slot) = slot::of_channel_on(cpu, chan) else { return Outcome::Filtered };
-    let Some(len) = read::field::<u64>(kv_list, SECOND_LEN) else { return Outcome::Faulted };
+    // The parameter has 32 bits; what else is in the register means nothing.
+    let len = u64::from(length as u32);
     // SAFETY: a map value; the socket's lock is held by the sender, so it is the only writer of this part.
     unsafe {
         let tx = &raw mut (*slot).tx;

@@ -120,7 +120,7 @@ pub const EVENTS: &[Event] = &[
     Event {
         hook: Hook::RingWrite,
         step: Step::Return,
-        candidates: &[at("hv_ringbuffer_write")],
+        candidates: &[at("vmbus_sendpacket")],
         needs: &["chan_relid", "ring_write_index", "chan_out_header", "chan_out_size"],
         required: false,
     },
