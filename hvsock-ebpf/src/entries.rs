@@ -16,7 +16,7 @@ use hvsock_common::{CALL_ROWS, Call, Hook, Outcome, pair};
 use crate::{
     accept, account, callback, close, connect, inventory,
     maps::{self, CALLS, Cpu, at},
-    open, read, receive, refresh, send, vmbus,
+    open, read, receive, refresh, ring, send, vmbus,
 };
 
 /// The value the traced function returned.
@@ -119,7 +119,10 @@ macro_rules! at_both {
 }
 
 macro_rules! at_return {
-    ($hook:ident, $pair:expr, ($a:literal, $b:literal), $kp:ident, $kr:ident, $fx:ident, $handler:expr) => {
+    ($hook:ident, $pair:expr, $args:tt, $kp:ident, $kr:ident, $fx:ident, $handler:expr) => {
+        at_return!($hook, $pair, $args, $kp, $kr, $handler, $fx, $handler);
+    };
+    ($hook:ident, $pair:expr, ($a:literal, $b:literal), $kp:ident, $kr:ident, $handler:expr, $fx:ident, $typed:expr) => {
         #[kprobe]
         fn $kp(ctx: ProbeContext) -> u32 {
             on_cpu!(cpu, {
@@ -140,7 +143,7 @@ macro_rules! at_return {
         }
         #[fexit]
         fn $fx(ctx: FExitContext) -> i32 {
-            let handler: fn(Cpu, u64, u64, i64) -> Outcome = $handler;
+            let handler: fn(Cpu, u64, u64, i64) -> Outcome = $typed;
             on_cpu!(
                 cpu,
                 account::decided(cpu, Hook::$hook, handler(cpu, ctx.arg($a), ctx.arg($b), returned(&ctx)))
@@ -215,8 +218,12 @@ at_return!(
     (0, 2),
     kp_ring_write,
     kr_ring_write,
+    |cpu, chan, len, ret| send::ring_write(cpu, chan, len, ret, |out| ring::used(
+        out.out_header,
+        out.out_size
+    )),
     fx_ring_write,
-    |cpu, chan, len, ret| send::ring_write(cpu, chan, len, ret)
+    |cpu, chan, len, ret| send::ring_write(cpu, chan, len, ret, |out| ring::used_typed(chan, out.out_size))
 );
 at_return!(Enqueue, pair::ENQUEUE, (0, 2), kp_enqueue, kr_enqueue, fx_enqueue, |cpu, vsk, len, ret| {
     send::enqueue(cpu, vsk, len, ret)

@@ -19,6 +19,21 @@ pub(crate) fn used(header: u64, size: u32) -> Option<u32> {
     distance(at.write, at.read, size)
 }
 
+/// The same of the out ring of `chan`, for a program that the kernel gave the channel as a pointer of its type (fentry, fexit): it may then read
+/// without asking anybody, each access checked when the program was loaded, and a bad address reads as zero. A fifth of the price.
+///
+/// The verifier follows the pointer through these very additions, so `chan` must be what the program was given.
+#[inline(always)]
+pub(crate) fn used_typed(chan: u64, size: u32) -> Option<u32> {
+    // SAFETY: see above.
+    let (write, read) = unsafe {
+        let header = ((chan + at!(chan_out_header) as u64) as *const u64).read_volatile();
+        let indices = header + at!(ring_write_index) as u64;
+        ((indices as *const u32).read_volatile(), ((indices + 4) as *const u32).read_volatile())
+    };
+    distance(write, read, size)
+}
+
 /// Bytes between `priv_read` (the guest's own read index) and the host's write index.
 #[inline(always)]
 pub(crate) fn unread(header: u64, chan: u64, size: u32) -> Option<u32> {

@@ -1,7 +1,7 @@
 //! The send path: a call of send, its waits for room, the payload it hands over, and each packet's ring write.
 
 use hvsock_common::{
-    ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE, RING_RESERVE_2016, UNKNOWN,
+    ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE, RING_RESERVE_2016, Rings, UNKNOWN,
 };
 
 use crate::{
@@ -18,7 +18,13 @@ const PIPE_HEADER: u64 = 8;
 /// `vmbus_sendpacket(channel, buffer, length, …)`, return: hv_sock's way to `hv_ringbuffer_write`, whose result it passes on. Disks and
 /// network cards mostly take others, and what it is given says how long the packet is.
 #[inline(always)]
-pub(crate) fn ring_write(cpu: Cpu, chan: u64, length: u64, ret: i64) -> Outcome {
+pub(crate) fn ring_write(
+    cpu: Cpu,
+    chan: u64,
+    length: u64,
+    ret: i64,
+    used: impl FnOnce(&Rings) -> Option<u32>,
+) -> Outcome {
     let Some(slot) = slot::of_channel_on(cpu, chan) else { return Outcome::Filtered };
     // The parameter has 32 bits; what else is in the register means nothing.
     let len = u64::from(length as u32);
@@ -31,7 +37,7 @@ pub(crate) fn ring_write(cpu: Cpu, chan: u64, length: u64, ret: i64) -> Outcome 
             // A FIN carries no payload and is no packet of the stream's.
             (*tx).packets += 1;
         }
-        look(slot);
+        look(slot, used);
     }
     Outcome::Recorded
 }
@@ -41,7 +47,7 @@ pub(crate) fn ring_write(cpu: Cpu, chan: u64, length: u64, ret: i64) -> Outcome 
 /// # Safety
 /// The caller holds the socket's lock.
 #[inline(always)]
-unsafe fn look(slot: *mut ConnRecord) {
+unsafe fn look(slot: *mut ConnRecord, used: impl FnOnce(&Rings) -> Option<u32>) {
     // SAFETY: a map value; see above.
     unsafe {
         let rings = (*slot).rings;
@@ -49,7 +55,7 @@ unsafe fn look(slot: *mut ConnRecord) {
             return;
         }
         let tx = &raw mut (*slot).tx;
-        match ring::used(rings.out_header, rings.out_size) {
+        match used(&rings) {
             Some(used) => {
                 (*tx).used = used;
                 if used > (*tx).max_used {
