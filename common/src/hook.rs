@@ -90,6 +90,17 @@ impl Hook {
     pub const fn bit(self) -> u64 {
         1 << self as u32
     }
+
+    /// The number of arguments of the function, for the hooks where every instruction counts: a trampoline keeps the result behind the last of
+    /// them, and to read it there is a tenth of asking for it. The loader makes sure that the kernel's function has as many.
+    pub const fn arguments(self) -> Option<usize> {
+        match self {
+            Self::RingWrite => Some(6),
+            Self::Enqueue | Self::SendEnd => Some(3),
+            Self::Dequeue | Self::RecvEnd => Some(4),
+            _ => None,
+        }
+    }
 }
 
 /// What became of one event a hook saw. Each event has exactly one.

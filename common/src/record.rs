@@ -5,14 +5,13 @@ use crate::MAX_RELIDS;
 /// Steps of a ring's occupancy histogram: sixteenths of the ring, and one for "hv_sock can write no more".
 pub const OCCUPANCY_STEPS: usize = 17;
 
-/// The step for `used` bytes of a ring of `size`, of which `reserve` are never used.
+/// The step for `used` bytes of a ring of `size`, of which `reserve` are never used. All have 32 bits really; 64 are what BPF computes with.
 #[inline(always)]
-pub const fn occupancy_step(used: u32, size: u32, reserve: u32) -> usize {
+pub const fn occupancy_step(used: u64, size: u64, reserve: u64) -> usize {
     if size == 0 || used + reserve >= size {
         return OCCUPANCY_STEPS - 1;
     }
-    // A ring is at least a page, so the product stays far below 2^32 for every ring that VMBus can describe.
-    let step = (used as u64 * 16 / size as u64) as usize;
+    let step = (used * 16 / size) as usize;
     if step > 15 { 15 } else { step }
 }
 

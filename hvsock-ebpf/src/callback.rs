@@ -26,11 +26,11 @@ pub(crate) fn begin(cpu: Cpu, sk: u64) {
         }
         match ring::unread(rings.in_header, (*slot).chan, rings.in_size) {
             Some(used) => {
-                (*callbacks).used = used;
-                if used > (*callbacks).max_used {
-                    (*callbacks).max_used = used;
+                (*callbacks).used = used as u32;
+                if used > u64::from((*callbacks).max_used) {
+                    (*callbacks).max_used = used as u32;
                 }
-                ring::count_step(&raw mut (*callbacks).occupancy, used, rings.in_size, 0);
+                ring::count_step(&raw mut (*callbacks).occupancy, used, u64::from(rings.in_size), 0);
             }
             None => (*callbacks).invalid += 1,
         }

@@ -29,6 +29,15 @@ fn returned(ctx: &FExitContext) -> i64 {
     if core::hint::black_box(err) == 0 { value as i64 } else { 0 }
 }
 
+/// The same, where it lies if that is known; see [`Hook::arguments`].
+#[inline(always)]
+fn result(ctx: &FExitContext, hook: Hook) -> i64 {
+    match hook.arguments() {
+        Some(count) => ctx.arg(count),
+        None => returned(ctx),
+    }
+}
+
 /// This thread's place for a call of the kind `which`.
 #[inline(always)]
 fn place(which: usize) -> Option<(*mut Call, u64)> {
@@ -146,7 +155,11 @@ macro_rules! at_return {
             let handler: fn(Cpu, u64, u64, i64) -> Outcome = $typed;
             on_cpu!(
                 cpu,
-                account::decided(cpu, Hook::$hook, handler(cpu, ctx.arg($a), ctx.arg($b), returned(&ctx)))
+                account::decided(
+                    cpu,
+                    Hook::$hook,
+                    handler(cpu, ctx.arg($a), ctx.arg($b), result(&ctx, Hook::$hook))
+                )
             )
         }
     };

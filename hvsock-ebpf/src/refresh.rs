@@ -18,8 +18,9 @@ pub(crate) fn look(relid: u32) {
             (u32::MAX, u32::MAX)
         } else {
             (
-                ring::used(rings.out_header, rings.out_size).unwrap_or(u32::MAX),
-                ring::unread(rings.in_header, (*slot).chan, rings.in_size).unwrap_or(u32::MAX),
+                ring::used(rings.out_header, rings.out_size).map_or(u32::MAX, |used| used as u32),
+                ring::unread(rings.in_header, (*slot).chan, rings.in_size)
+                    .map_or(u32::MAX, |used| used as u32),
             )
         };
         (*slot).now_out_used = out_now;

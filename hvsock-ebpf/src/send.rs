@@ -23,7 +23,7 @@ pub(crate) fn ring_write(
     chan: u64,
     length: u64,
     ret: i64,
-    used: impl FnOnce(&Rings) -> Option<u32>,
+    used: impl FnOnce(&Rings) -> Option<u64>,
 ) -> Outcome {
     let Some(slot) = slot::of_channel_on(cpu, chan) else { return Outcome::Filtered };
     // The parameter has 32 bits; what else is in the register means nothing.
@@ -47,7 +47,7 @@ pub(crate) fn ring_write(
 /// # Safety
 /// The caller holds the socket's lock.
 #[inline(always)]
-unsafe fn look(slot: *mut ConnRecord, used: impl FnOnce(&Rings) -> Option<u32>) {
+unsafe fn look(slot: *mut ConnRecord, used: impl FnOnce(&Rings) -> Option<u64>) {
     // SAFETY: a map value; see above.
     unsafe {
         let rings = (*slot).rings;
@@ -57,12 +57,13 @@ unsafe fn look(slot: *mut ConnRecord, used: impl FnOnce(&Rings) -> Option<u32>) 
         let tx = &raw mut (*slot).tx;
         match used(&rings) {
             Some(used) => {
-                (*tx).used = used;
-                if used > (*tx).max_used {
-                    (*tx).max_used = used;
+                let size = u64::from(rings.out_size);
+                (*tx).used = used as u32;
+                if used > u64::from((*tx).max_used) {
+                    (*tx).max_used = used as u32;
                 }
-                ring::count_step(&raw mut (*tx).occupancy, used, rings.out_size, RING_RESERVE);
-                if used + RING_RESERVE_2016 >= rings.out_size {
+                ring::count_step(&raw mut (*tx).occupancy, used, size, u64::from(RING_RESERVE));
+                if used + u64::from(RING_RESERVE_2016) >= size {
                     (*tx).tight += 1;
                 }
             }

@@ -64,7 +64,7 @@ pub(crate) fn of_socket_on(cpu: Cpu, vsk: u64) -> Option<*mut ConnRecord> {
 fn recent(cpu: Cpu) -> Option<*mut ConnRecord> {
     // SAFETY: map values.
     unsafe {
-        let slot = by_relid((*cpu).recent_relid)?;
+        let slot = SLOTS.get_ptr_mut((*cpu).recent_relid)?;
         ((*slot).state != State::Free as u32).then_some(slot)
     }
 }

@@ -100,6 +100,19 @@ impl TypeInfo {
         ids.into_iter().find(|&id| matches!(btf.resolve_type_by_id(id), Ok(Type::Func(_))))
     }
 
+    /// How many arguments the function with this id takes.
+    pub fn arguments(&self, module: Option<&str>, id: u32) -> Option<usize> {
+        let btf = match module {
+            None => &self.image,
+            Some(module) => &self.modules.iter().find(|(m, _)| m == module)?.1,
+        };
+        let Ok(Type::Func(function)) = btf.resolve_type_by_id(id) else { return None };
+        match btf.resolve_chained_type(&function) {
+            Ok(Type::FuncProto(prototype)) => Some(prototype.parameters.len()),
+            _ => None,
+        }
+    }
+
     /// Where a function of this name is: in a module, or in the image (`Some(None)`).
     pub fn module_with(&self, name: &str) -> Option<Option<&str>> {
         let module = self.modules.iter().map(|(module, _)| module.as_str());

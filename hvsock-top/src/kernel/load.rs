@@ -221,7 +221,7 @@ impl Loaded {
                     let by_trampoline = match trampolines {
                         _ if options.kprobes_only => Err("kprobes were asked for".to_owned()),
                         Ok(trampolines) => trampolines
-                            .attach(&names, module, candidate.symbol, types, &mut self.timing)
+                            .attach(event.hook, &names, module, candidate.symbol, types, &mut self.timing)
                             .map(|links| self.trampolines.insert(event.hook, links)),
                         Err(why) => Err(why.clone()),
                     };

@@ -14,6 +14,8 @@ use aya_obj::{
     generated::{bpf_attach_type, bpf_insn},
 };
 
+use hvsock_common::Hook;
+
 use super::{Timing, TypeInfo, sys};
 
 pub(super) use sys::recursion_misses;
@@ -67,6 +69,7 @@ impl Trampolines {
     /// Attaches the programs called `names` to `symbol`, or none.
     pub(super) fn attach(
         &mut self,
+        hook: Hook,
         names: &[String],
         module: Option<&str>,
         symbol: &str,
@@ -77,6 +80,13 @@ impl Trampolines {
         let function = timing
             .of("functions", || types.function(module, symbol))
             .ok_or_else(|| format!("{place} has no BTF for {symbol}"))?;
+        if let Some(wanted) = hook.arguments() {
+            // The program would take something else for the result.
+            let found = types.arguments(module, function);
+            if found != Some(wanted) {
+                return Err(format!("{symbol} should have {wanted} arguments and has {}", number(found)));
+            }
+        }
         if let Some(module) = module
             && !self.modules.contains_key(module)
         {
@@ -112,6 +122,11 @@ impl Trampolines {
             })
             .collect()
     }
+}
+
+/// A number that may be unknown, in words.
+fn number(count: Option<usize>) -> String {
+    count.map_or_else(|| "an unknown number".to_owned(), |count| count.to_string())
 }
 
 /// The error in words. ENOTSUPP is the kernel's own and unknown outside.
