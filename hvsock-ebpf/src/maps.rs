@@ -57,7 +57,7 @@ pub(crate) static CALLS: Array<CallRow> = Array::with_max_entries(CALL_ROWS, 0);
 #[map]
 pub(crate) static OPENING: HashMap<u32, Opening> = HashMap::with_max_entries(256, 0);
 
-/// The same by relid: the channel that `hvs_probe` is opening, or zero.
+/// The same by relid: the channel that `hvs_probe` is opening, or zero. No channel has relid 0: there are counted the opens that found no room above.
 #[map]
 pub(crate) static OPENS: Array<u64> = Array::with_max_entries(MAX_RELIDS as u32, 0);
 

@@ -8,7 +8,7 @@ use hvsock_common::{
 };
 
 use crate::{
-    account, classify,
+    account, atomic, classify,
     errno::ENOMEM,
     events, log,
     maps::{self, CONNECTING, OFFERED, OPENING, OPENS, at},
@@ -49,11 +49,11 @@ pub(crate) fn offer(message: u64) -> Outcome {
 #[inline(always)]
 pub(crate) fn begin(hdev: u64) {
     let now = read::now();
-    let Some(chan) = read::field::<u64>(hdev, at!(device_channel)) else { return };
+    let Some(chan) = read::field::<u64>(hdev, at!(device_channel)) else { return lost() };
     let (Some(relid), Some(from_host)) =
         (read::field::<u32>(chan, at!(chan_relid)), read::field::<u8>(chan, at!(chan_user_def)))
     else {
-        return;
+        return lost();
     };
     let direction = if from_host != 0 { Direction::FromHost } else { Direction::ToHost };
     // A service GUID of vsock's begins with the port. From the host, the type names the guest's service; to the host, the instance
@@ -93,12 +93,34 @@ pub(crate) fn begin(hdev: u64) {
             }
         }
     }
-    if OPENING.insert(read::thread(), opening, 0).is_ok()
-        && let Some(open) = OPENS.get_ptr_mut(relid)
-    {
+    if OPENING.insert(read::thread(), opening, 0).is_err() {
+        return lost();
+    }
+    if let Some(open) = OPENS.get_ptr_mut(relid) {
         // SAFETY: a map value; the relid belongs to this open now.
         unsafe { open.write_volatile(chan) };
     }
+}
+
+/// Notes that an open found no room, or could not be read, at its entry. No channel has relid 0, so its place in `OPENS` is free for that.
+#[inline(always)]
+fn lost() {
+    if let Some(lost) = OPENS.get_ptr_mut(0) {
+        atomic::add(lost, 1);
+    }
+}
+
+/// What is to be said of an open that was not noted at its entry: lost there, or older than the probe at the entry, which is attached
+/// after the one at the return. None is called lost that was not, nor more than were.
+#[inline(always)]
+fn not_noted() -> Outcome {
+    let Some(lost) = OPENS.get_ptr_mut(0) else { return Outcome::Faulted };
+    // SAFETY: a map value.
+    if unsafe { lost.read_volatile() } == 0 {
+        return Outcome::Filtered;
+    }
+    atomic::add(lost, 1u64.wrapping_neg());
+    Outcome::MapFull
 }
 
 /// `vsock_find_bound_socket(addr)`, entry.
@@ -276,10 +298,7 @@ pub(crate) fn accept_queued() -> Outcome {
 #[inline(always)]
 pub(crate) fn end() -> Outcome {
     let tid = read::thread();
-    let Some(opening) = OPENING.get_ptr_mut(tid) else {
-        // The entry could not read the device, or the table was full.
-        return Outcome::MapFull;
-    };
+    let Some(opening) = OPENING.get_ptr_mut(tid) else { return not_noted() };
     // SAFETY: see `lookup_begin`.
     let opening = unsafe { &mut *opening };
     // Written and read back, or the verifier would walk the rest once for each of the results.

@@ -368,13 +368,14 @@ impl Event {
         }
     }
 
-    /// Names of the programs that serve it with kprobes. The one at the return comes first: an entry without a return would be noted and
-    /// never taken back.
+    /// Names of the programs that serve it with kprobes, in the order in which they are attached. Where an entry without its return would be noted
+    /// for ever, the return comes first. Where a return without its entry would pass for one that was missed, the entry does.
     pub fn kprobes(&self) -> Vec<String> {
         let name = self.hook.name();
         match self.step {
             Step::Entry => vec![format!("kp_{name}")],
-            Step::Return | Step::Both => vec![format!("kr_{name}"), format!("kp_{name}")],
+            Step::Return => vec![format!("kp_{name}"), format!("kr_{name}")],
+            Step::Both => vec![format!("kr_{name}"), format!("kp_{name}")],
         }
     }
 }

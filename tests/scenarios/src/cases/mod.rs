@@ -2,6 +2,7 @@
 
 mod backlog;
 mod bad_input;
+mod busy_start;
 mod clock;
 mod close_slow;
 mod closed_by_guest;
@@ -58,6 +59,7 @@ pub(crate) const ALL: &[Scenario] = &[
     inventory_denied::SCENARIO,
     inventory_ending::SCENARIO,
     two_tops::SCENARIO,
+    busy_start::SCENARIO,
     killed::SCENARIO,
     not_root::SCENARIO,
     bad_input::SCENARIO,
