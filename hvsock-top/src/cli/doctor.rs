@@ -14,7 +14,7 @@ use crate::{
     collect::examine,
     model::{
         Backend, Module, Probe, ProbeState,
-        doctor::{BtfSource, Capability, Doctor, Need, Problem, Severity, Verdict},
+        doctor::{BtfSource, Capability, Doctor, InventorySource, Need, Problem, Severity, Verdict},
     },
 };
 
@@ -120,6 +120,20 @@ fn write_all(out: &mut String, report: &Doctor) -> std::fmt::Result {
     }
     for probe in &report.probes {
         writeln!(out, "  {}", line(probe, common.is_none()).trim_end())?;
+    }
+
+    if let Some(inventory) = &report.inventory {
+        let source = match inventory.source {
+            InventorySource::TaskFile => "a BPF iterator over all open files, again and again",
+            InventorySource::SockDiag => "sock_diag, /proc and VMBus sysfs, once at the start",
+            InventorySource::Sysfs => "VMBus sysfs, once at the start",
+            InventorySource::None => "not",
+        };
+        writeln!(out, "\nwhat was there before is found by")?;
+        writeln!(out, "  {source}; not known:")?;
+        for unknown in &inventory.unknown {
+            writeln!(out, "  - {unknown}")?;
+        }
     }
 
     if report.problems.is_empty() {

@@ -219,15 +219,17 @@ fn trust(snapshot: &Snapshot) -> String {
 
 fn row(connection: &Connection, rate: Option<(f64, f64)>) -> String {
     let direction = match connection.direction {
-        Direction::FromHost => "from host",
-        Direction::ToHost => "to host",
+        Some(Direction::FromHost) => "from host",
+        Some(Direction::ToHost) => "to host",
+        None => "–",
     };
     let state = match connection.state {
-        State::Opening => "opening",
-        State::Established => "established",
-        State::Closing => "closing",
-        State::Rescinded => "rescinded",
-        State::Closed => "closed",
+        Some(State::Opening) => "opening",
+        Some(State::Established) => "established",
+        Some(State::Closing) => "closing",
+        Some(State::Rescinded) => "rescinded",
+        Some(State::Closed) => "closed",
+        None => "–",
     };
     let process = match (&connection.comm, connection.pid) {
         (Some(comm), Some(pid)) => format!("{comm}[{pid}]"),
@@ -237,12 +239,13 @@ fn row(connection: &Connection, rate: Option<(f64, f64)>) -> String {
         (Some(used), Some(size)) if size > 0 => format!("{:.0} %", f64::from(used) * 100.0 / f64::from(size)),
         _ => "–".to_owned(),
     };
+    let number = |n: Option<u32>| n.map_or_else(|| "–".to_owned(), |n| n.to_string());
     let per_second = |pick: fn((f64, f64)) -> f64| rate.map_or_else(|| "–".to_owned(), |r| bytes(pick(r)));
     format!(
         "{:>5} {direction:<9} {:>10} {:>10} {state:<11} {process:<18} {:>11} {:>11} {ring:>9} {:>6} {:>7}",
         connection.relid,
-        connection.local_port,
-        connection.remote_port,
+        number(connection.local_port),
+        number(connection.remote_port),
         per_second(|r| r.0),
         per_second(|r| r.1),
         connection.tx.stalls.map_or_else(|| "–".to_owned(), |n| n.to_string()),

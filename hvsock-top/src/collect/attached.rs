@@ -1,16 +1,18 @@
 //! One attachment to hv_sock: the loaded programs and their maps, mapped.
 
-use std::os::linux::fs::MetadataExt as _;
+use std::{os::linux::fs::MetadataExt as _, time::Instant};
 
 use aya::maps::Map;
-use hvsock_common::{ConnRecord, CpuCounters, MAX_RELIDS, PortKey, PortRecord};
+use hvsock_common::{ConnRecord, CpuCounters, Hook, MAX_RELIDS, PortKey, PortRecord};
 
 use super::{
     counters::{self, Sums},
+    older::Older,
     ports,
     slots::{self, Pass},
 };
 use crate::kernel::{self, Blind, HvSock, LoadOptions, Loaded, Mapped, NotLoaded};
+use crate::model::doctor::InventorySource;
 
 /// How often the slots and the sums are read again when connections ended in between.
 const TRIES: usize = 32;
@@ -24,6 +26,8 @@ pub(super) struct Attached {
     pub slots: Mapped<ConnRecord>,
     pub cpus: Mapped<CpuCounters>,
     pub offered: Mapped<u64>,
+    /// What was there before, where the kernel has no inventory of its own.
+    pub older: Option<Older>,
     module: Option<u64>,
 }
 
@@ -59,7 +63,37 @@ impl Attached {
         let slots = Mapped::new(map("SLOTS")?, MAX_RELIDS).map_err(failed)?;
         let cpus = Mapped::new(map("CPUS")?, loaded.facts.possible_cpus as usize).map_err(failed)?;
         let offered = Mapped::new(map("OFFERED")?, MAX_RELIDS).map_err(failed)?;
-        Ok(Self { loaded, slots, cpus, offered, module })
+        let mut attached = Self { loaded, slots, cpus, offered, older: None, module };
+        attached.look_around();
+        Ok(attached)
+    }
+
+    /// Looks again for what no hook sees.
+    pub(super) fn take_inventory(&mut self) {
+        self.loaded.take_inventory();
+        match &mut self.older {
+            Some(older) => older.look_again(&self.slots),
+            None => self.look_around(),
+        }
+    }
+
+    /// Where the kernel has no inventory of its own, takes the other one; only once.
+    fn look_around(&mut self) {
+        if !self.loaded.has_inventory() && self.older.is_none() {
+            let begin = Instant::now();
+            self.older = Some(Older::take(&self.slots));
+            self.loaded.timing.add("inventory", begin.elapsed());
+            let source = match self.older.as_ref().map(|older| older.sight().describe().source) {
+                Some(InventorySource::SockDiag) => "sock_diag, /proc and sysfs serve instead",
+                Some(InventorySource::Sysfs) => "sysfs serves instead",
+                Some(InventorySource::TaskFile | InventorySource::None) | None => "nothing serves instead",
+            };
+            if let Some(verdict) = self.loaded.verdicts.iter_mut().find(|v| v.hook == Hook::Inventory) {
+                let why = verdict.reason.get_or_insert_default();
+                why.push_str(if why.is_empty() { "" } else { "; " });
+                why.push_str(source);
+            }
+        }
     }
 
     /// Whether hv_sock is still the one we attached to.
@@ -81,7 +115,11 @@ impl Attached {
         let mut first = counters::sum(&self.cpus, &before.sums);
         for attempt in 1.. {
             let ports = ports::read(&self.loaded)?;
-            let pass = slots::read(&self.slots);
+            let idle = self.older.as_ref().map(|older| older.idle(&self.slots));
+            let mut pass = slots::read(&self.slots);
+            if let (Some(older), Some(idle)) = (&self.older, idle) {
+                older.complete(&mut pass.live, idle);
+            }
             let second = counters::sum(&self.cpus, &before.sums);
             let whole = second.accounting.iter().all(counters::adds_up);
             if (first.closed.connections == second.closed.connections && whole) || attempt == TRIES {

@@ -6,6 +6,7 @@ use super::{
     clock::Moment,
     counters::{CLOSE, FIRST_BYTE, STALL, WAIT},
     guid, name,
+    older::{NO_PORT, UNTOLD},
 };
 use crate::model::{
     Callbacks, Connection, ConnectionLatency, Direction, InRing, OutRing, Received, Rings, Sent, State,
@@ -42,9 +43,9 @@ pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight, epoch
     Connection {
         id: id(record, epoch),
         relid: record.relid,
-        direction: direction(record.direction),
-        local_port: record.local_port,
-        remote_port: record.remote_port,
+        direction: (record.direction != UNTOLD).then(|| direction(record.direction)),
+        local_port: port(record.local_port),
+        remote_port: port(record.remote_port),
         service_guid: guid::text(&record.service),
         state: state(record.state),
         pid,
@@ -68,8 +69,8 @@ pub(super) fn describe(record: &ConnRecord, moment: &Moment, sight: Sight, epoch
 /// When one side ended it.
 fn ended(record: &ConnRecord) -> Option<u64> {
     match state(record.state) {
-        State::Closing => known(record.released_ns),
-        State::Rescinded => known(record.rescinded_ns),
+        Some(State::Closing) => known(record.released_ns),
+        Some(State::Rescinded) => known(record.rescinded_ns),
         _ => None,
     }
 }
@@ -77,7 +78,7 @@ fn ended(record: &ConnRecord) -> Option<u64> {
 /// Never used twice while the tool runs: the slot, and how many connections it has had. The sequence number grows by two when a
 /// connection takes the slot and by two when it leaves, so it is told the same from a live record and from the last one.
 pub(super) fn id(record: &ConnRecord, epoch: u32) -> String {
-    let generation = (record.seq + 2) / 4;
+    let generation = generation(record.seq);
     if epoch == 0 {
         format!("{}-{generation}", record.relid)
     } else {
@@ -86,18 +87,28 @@ pub(super) fn id(record: &ConnRecord, epoch: u32) -> String {
     }
 }
 
+/// How many connections the slot has had, by its sequence number while it holds one or when it has just held one.
+pub(super) fn generation(seq: u64) -> u64 {
+    (seq + 2) / 4
+}
+
 pub(super) fn direction(number: u32) -> Direction {
     if number == hvsock_common::Direction::FromHost as u32 { Direction::FromHost } else { Direction::ToHost }
 }
 
-fn state(number: u32) -> State {
-    match Stage::from_u32(number) {
+fn port(number: u32) -> Option<u32> {
+    (number != NO_PORT).then_some(number)
+}
+
+fn state(number: u32) -> Option<State> {
+    Some(match Stage::from_u32(number) {
         Some(Stage::Opening) => State::Opening,
         Some(Stage::Established) => State::Established,
         Some(Stage::Closing) => State::Closing,
         Some(Stage::Rescinded) => State::Rescinded,
+        None if number == UNTOLD => return None,
         Some(Stage::Free) | None => State::Closed,
-    }
+    })
 }
 
 /// The process that connected or accepted, as far as it is known.

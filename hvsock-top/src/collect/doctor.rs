@@ -5,7 +5,7 @@ use std::path::Path;
 use hvsock_common::Hook;
 
 use super::{
-    Live, LiveOptions, live,
+    Live, LiveOptions, live, older,
     problems::{self, Evidence},
 };
 use crate::{
@@ -30,6 +30,7 @@ pub fn examine(options: &LiveOptions) -> Doctor {
         perf_event_paranoid: survey.perf_event_paranoid,
         tracefs_readable: survey.tracefs_readable == Some(true),
         addresses: tried.vmbus_version.is_some(),
+        owners_in_proc: tried.older.is_some(),
         works: tried.blind.is_none(),
     };
     let needs = circumstances.needs();
@@ -46,6 +47,7 @@ pub fn examine(options: &LiveOptions) -> Doctor {
         tried: tried.each,
         verdicts: &tried.verdicts,
         kprobes_only: options.kprobes_only,
+        older: tried.older.as_ref(),
     };
     let essential = tried.verdicts.iter().all(|v| v.is_active() || !v.required);
     let whole = tried.verdicts.iter().all(kernel::Verdict::is_active);
@@ -65,6 +67,10 @@ pub fn examine(options: &LiveOptions) -> Doctor {
         capabilities: needs.iter().map(|need| capability(need, held.as_ref())).collect(),
         security: security(&survey, evidence.uid),
         mounts: mounts(&survey),
+        inventory: tried.blind.is_none().then(|| match &tried.older {
+            Some(sight) => sight.describe(),
+            None => older::of_the_iterator(),
+        }),
         problems: problems::find(&evidence),
         kernel: survey.release,
         binary,
@@ -79,6 +85,8 @@ struct Tried {
     each: bool,
     proven: bool,
     vmbus_version: Option<String>,
+    /// What the inventory could see, where it is not the kernel's own.
+    older: Option<older::Sight>,
 }
 
 /// Attaches everything, takes one Snapshot and detaches everything.
@@ -92,6 +100,7 @@ fn attempt(options: &LiveOptions) -> Tried {
                 blind: Some(failed.blind),
                 proven: false,
                 vmbus_version: None,
+                older: None,
             };
         }
     };
@@ -102,6 +111,7 @@ fn attempt(options: &LiveOptions) -> Tried {
         blind,
         each: true,
         vmbus_version: live.loaded().facts.vmbus_version.clone(),
+        older: live.older().cloned(),
     }
 }
 

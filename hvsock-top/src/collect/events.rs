@@ -53,11 +53,11 @@ impl Events {
     /// All events that have come since the last call; the last one says how many are missing, if any are. Follows hv_sock when it is loaded
     /// anew.
     pub fn drain(&mut self, live: &mut Live) -> Result<Vec<LifecycleEvent>> {
-        let mut events = self.read();
+        let mut events = self.read(live);
         live.follow()?;
         if live.epoch() != self.epoch {
             // What came between the reading above and the change, then the new ring.
-            events.extend(self.read());
+            events.extend(self.read(live));
             *self = Self { lost: self.lost, ..Self::new(live)? };
         }
         let lost = live.events_lost();
@@ -68,13 +68,15 @@ impl Events {
         Ok(events)
     }
 
-    fn read(&mut self) -> Vec<LifecycleEvent> {
+    fn read(&mut self, live: &Live) -> Vec<LifecycleEvent> {
         let moment = Moment::now();
         let mut events = Vec::new();
         while let Some(item) = self.ring.next() {
             // The ring aligns entries to eight bytes, an event to 64.
             if let Some(bytes) = item.get(..size_of::<Event>()) {
-                events.push(describe(&bytemuck::pod_read_unaligned(bytes), &moment, self.epoch));
+                let mut event: Event = bytemuck::pod_read_unaligned(bytes);
+                live.own(&mut event.record);
+                events.push(describe(&event, &moment, self.epoch));
             }
         }
         events

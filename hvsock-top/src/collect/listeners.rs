@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{HashMap, MapData};
 use hvsock_common::{Direction, Hook, ListenerRecord, OpenResult, PortKey, PortRecord};
 
-use super::{guid, name};
+use super::{guid, name, older::UNTOLD};
 use crate::{
     kernel::Loaded,
     model::{Listener, ListenerDrops},
@@ -82,15 +82,15 @@ impl<'a> Known<'a> {
         let count = |of: fn(&PortRecord) -> u64| self.past.map_or(0, of);
         // Only an open that was seen tells of the listener itself.
         let reached = self.past.filter(|p| p.sk != 0);
-        let peaks = [reached.map(|p| p.peak_ack_backlog), now.map(|n| n.peak_backlog)];
+        let peaks = [reached.map(|p| p.peak_ack_backlog), now.and_then(|n| told(n.peak_backlog))];
         Listener {
             port,
             service_guid: guid::of_port(port),
             pid: now.map(|n| n.pid).filter(|pid| *pid != 0),
             comm: now.and_then(|n| name::of(&n.comm)),
             fd: now.and_then(|n| u32::try_from(n.fd).ok()),
-            backlog: now.map(|n| n.backlog),
-            max_backlog: now.map(|n| n.max_backlog).or(reached.map(|p| p.max_ack_backlog)),
+            backlog: now.and_then(|n| told(n.backlog)),
+            max_backlog: now.and_then(|n| told(n.max_backlog)).or(reached.map(|p| p.max_ack_backlog)),
             peak_backlog: peaks.into_iter().flatten().max(),
             accepted: sees(Hook::Accept).then(|| count(|p| p.accepted)),
             drops: ListenerDrops {
@@ -100,6 +100,11 @@ impl<'a> Known<'a> {
             },
         }
     }
+}
+
+/// A backlog, where it is known.
+fn told(backlog: u32) -> Option<u32> {
+    (backlog != UNTOLD).then_some(backlog)
 }
 
 /// One entry for each port at which somebody listens, or was reached by the host.
@@ -186,6 +191,19 @@ mod tests {
             let told = merge(&[], &both, |_| true);
             assert_eq!(told.iter().map(|l| l.backlog).collect::<Vec<_>>(), [Some(8)], "{order:?}");
         }
+    }
+
+    #[test]
+    fn a_backlog_that_is_not_told_is_unknown_until_an_open_tells_it() {
+        let untold = listener(6000, UNTOLD);
+        let untold = ListenerRecord { max_backlog: UNTOLD, ..untold };
+        let [one] = &merge(&[], &[(1 << 63, untold)], |_| true)[..] else { panic!("one") };
+        assert_eq!((one.backlog, one.max_backlog, one.peak_backlog, one.pid), (None, None, None, Some(12)));
+        let [one] = &merge(&[port(1)], &[(1 << 63, untold)], |_| true)[..] else { panic!("one") };
+        assert_eq!(
+            (one.backlog, one.max_backlog, one.peak_backlog, one.pid),
+            (None, Some(5), Some(3), Some(12))
+        );
     }
 
     #[test]

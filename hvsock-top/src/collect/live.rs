@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, mem, time::Instant};
 
 use anyhow::{Result, anyhow};
-use hvsock_common::Hook;
+use hvsock_common::{ConnRecord, Hook};
 
 use super::{
     attached::{Attached, Before, Presence, Reading},
@@ -12,6 +12,7 @@ use super::{
     counters::{self, CLOSE, Sums},
     events::SENDERS,
     listeners,
+    older::{self, Older},
     pace::Pace,
     ports, slots, system,
     totals::totals,
@@ -68,12 +69,17 @@ impl Live {
     /// already must have given up theirs.
     pub fn reduce_privileges(&mut self) -> Result<Kept, String> {
         // hv_sock may be unloaded and loaded again, and has to be attached to then.
-        let stays: &[_] = if self.attached.loaded.can_go() { kernel::ATTACHING } else { &[] };
+        let mut stays = Vec::new();
+        if self.attached.loaded.can_go() {
+            stays.extend(kernel::ATTACHING);
+            // What was there before is looked for again then.
+            stays.extend(self.attached.older.iter().flat_map(|_| kernel::LOOKING));
+        }
         let told =
             |loaded: &Loaded| Hook::ALL.iter().map(|h| loaded.missed(*h).is_some()).collect::<Vec<_>>();
         let loaded = &mut self.attached.loaded;
         let before = told(loaded);
-        kernel::reduce(stays, || {
+        kernel::reduce(&stays, || {
             // All that a Snapshot asks of the kernel: run a program, read tables, walk files, say what a probe has missed.
             loaded.refresh(|relid| relid == 0)?;
             ports::read(loaded).map_err(|e| format!("{e:#}"))?;
@@ -126,6 +132,18 @@ impl Live {
         SENDERS.iter().map(|hook| sums.accounting[*hook as usize].ring_full).sum()
     }
 
+    /// Gives the record of an older connection the owner that was found at the start.
+    pub(super) fn own(&self, record: &mut ConnRecord) {
+        if let Some(older) = &self.attached.older {
+            older.own(record);
+        }
+    }
+
+    /// What the inventory could see, where it is not the kernel's own.
+    pub(super) fn older(&self) -> Option<&older::Sight> {
+        self.attached.older.as_ref().map(Older::sight)
+    }
+
     fn host(&self) -> Host {
         let facts = &self.attached.loaded.facts;
         Host {
@@ -174,12 +192,15 @@ impl Source for Live {
         self.follow()?;
         if self.inventory.is_due() {
             let begin = Instant::now();
-            self.attached.loaded.take_inventory();
+            self.attached.take_inventory();
             self.inventory.taken(begin.elapsed());
         }
         let live = |relid| slots::is_used(&self.attached.slots, relid);
         self.attached.loaded.refresh(live).map_err(|e| anyhow!("looking at the rings failed: {e}"))?;
-        let listening = listeners::read(&mut self.attached.loaded)?;
+        let listening = match &self.attached.older {
+            Some(older) => older.listeners(),
+            None => listeners::read(&mut self.attached.loaded)?,
+        };
         let Reading { ports, pass, sums } = self.attached.read(&self.before)?;
         let moment = Moment::now();
         self.torn += pass.torn;

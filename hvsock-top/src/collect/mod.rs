@@ -12,6 +12,7 @@ mod guid;
 mod listeners;
 mod live;
 mod name;
+mod older;
 mod pace;
 mod ports;
 mod problems;

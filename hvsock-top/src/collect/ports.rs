@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{HashMap, MapData};
 use hvsock_common::{CONNECT_RESULTS, ConnRecord, Direction, Hook, OPEN_RESULTS, PortKey, PortRecord};
 
-use super::{connections::direction, totals};
+use super::{connections::direction, older::UNTOLD, totals};
 use crate::{kernel::Loaded, model::Port};
 
 /// Key of the port table, as aya wants it.
@@ -79,7 +79,8 @@ pub(super) fn describe(
 ) -> Vec<Port> {
     let mut all: BTreeMap<(u32, u32), (PortRecord, u64)> =
         ports.iter().map(|(key, record)| ((key.direction, key.port), (*record, 0))).collect();
-    for record in live {
+    // One whose direction is unknown could be at either of two ports; nothing has happened on it yet.
+    for record in live.iter().filter(|record| record.direction != UNTOLD) {
         let key = port_of(record);
         // A connection older than the probes has no record until something happens at its port.
         let (sums, live) = all.entry((key.direction, key.port)).or_default();
@@ -111,6 +112,21 @@ fn one(port: u32, towards: u32, record: &PortRecord, live: u64, sees: &impl Fn(H
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_is_at_its_services_port_if_its_direction_is_known() {
+        let record = |direction| ConnRecord {
+            direction,
+            local_port: 6000,
+            remote_port: 5000,
+            ..bytemuck::Zeroable::zeroed()
+        };
+        let live = [Direction::ToHost as u32, Direction::FromHost as u32, UNTOLD].map(record);
+        let told = describe(&[], &live, |_| true);
+        let mut told: Vec<_> = told.iter().map(|p| (p.port, p.live)).collect();
+        told.sort_unstable();
+        assert_eq!(told, [(5000, 1), (6000, 1)]);
+    }
 
     #[test]
     fn ports_add_up_by_key() {

@@ -1,10 +1,14 @@
 //! From what was found to what is wrong, and the command that puts it right.
 
 use caps::Capability;
+use hvsock_common::Hook;
 
-use super::doctor::by_tracepoint_only;
+use super::{
+    doctor::by_tracepoint_only,
+    older::{NoSockets, Sight},
+};
 use crate::{
-    kernel::{Blind, BtfIn, Held, How, Necessity, Need, Presence, Survey, Verdict},
+    kernel::{Blind, BtfIn, Held, How, LOOKING, Necessity, Need, Presence, Survey, Verdict},
     model::doctor::{Binary, Problem, Severity},
 };
 
@@ -21,6 +25,8 @@ pub(super) struct Evidence<'a> {
     pub tried: bool,
     pub verdicts: &'a [Verdict],
     pub kprobes_only: bool,
+    /// What the inventory could see, where it is not the kernel's own.
+    pub older: Option<&'a Sight>,
 }
 
 /// What Hyper-V calls itself.
@@ -37,6 +43,7 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Vec<Problem> {
     evidence.tracefs(&mut problems);
     evidence.addresses(&mut problems);
     evidence.probes(&mut problems);
+    evidence.inventory(&mut problems);
     if let Some(blind) = evidence.blind
         && !problems.iter().any(|p| p.severity == Severity::Blind)
     {
@@ -272,6 +279,51 @@ impl Evidence<'_> {
         problems.push(problem("vmbus_version_unknown", Severity::Note, what, fix, command));
     }
 
+    /// Where the kernel has no inventory of its own: what the other one lacks.
+    fn inventory(&self, problems: &mut Vec<Problem>) {
+        let Some(sight) = self.older else { return };
+        match &sight.no_sockets {
+            Some(NoSockets::Absent) => problems.push(problem(
+                "vsock_diag_absent",
+                Severity::Degraded,
+                "the kernel does not list vsock sockets (vsock_diag is not loaded): of connections older than \
+                 hvsock-top nobody knows who has them and in what state they are, nor who listened before",
+                "load it, and start hvsock-top again",
+                self.command("modprobe vsock_diag"),
+            )),
+            Some(NoSockets::Failed(why)) => problems.push(problem(
+                "sock_diag_failed",
+                Severity::Degraded,
+                format!("the kernel does not list vsock sockets: {why}"),
+                "nothing but a kernel with CONFIG_VSOCKETS_DIAG helps; what needs it is null",
+                None,
+            )),
+            None => {}
+        }
+        if let Some(why) = &sight.no_channels {
+            problems.push(problem(
+                "vmbus_sysfs_unreadable",
+                Severity::Degraded,
+                format!("connections older than hvsock-top are not found: {why}"),
+                "run it where all of /sys can be read",
+                None,
+            ));
+        }
+        if sight.unseen > 0 {
+            problems.push(problem(
+                "owners_unseen",
+                Severity::Degraded,
+                format!(
+                    "who has some of the older connections is unknown: the open files of {} processes may not \
+                     be looked at",
+                    sight.unseen
+                ),
+                "give CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH to the program",
+                self.setcap(LOOKING),
+            ));
+        }
+    }
+
     fn probes(&self, problems: &mut Vec<Problem>) {
         let admin = self.held.is_some_and(|h| h.has(Capability::CAP_SYS_ADMIN));
         let slow = self.verdicts.iter().filter(|v| v.how == How::Kprobe).count();
@@ -311,6 +363,13 @@ impl Evidence<'_> {
                     ("probe_unavailable", "nothing but another kernel helps; what needs it is null".into())
                 }
                 _ => ("probe_failed", "please report it with the kernel version".into()),
+            };
+            let fix = match (verdict.hook, self.older, verdict.how) {
+                (Hook::Inventory, Some(_), How::Unavailable | How::Failed) => {
+                    "nothing but another kernel helps; `inventory` says what is not known meanwhile"
+                        .to_owned()
+                }
+                _ => fix,
             };
             let severity = if verdict.required { Severity::Blind } else { Severity::Degraded };
             let reason = verdict.reason.as_deref().unwrap_or("no reason is known");

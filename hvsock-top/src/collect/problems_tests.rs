@@ -18,6 +18,7 @@ struct Case {
     verdicts: Vec<Verdict>,
     kprobes_only: bool,
     addresses: bool,
+    older: Option<Sight>,
 }
 
 const ALL: [Capability; 4] = [
@@ -65,6 +66,7 @@ fn case() -> Case {
         verdicts: EVENTS.iter().map(verdict).collect(),
         kprobes_only: false,
         addresses: true,
+        older: None,
     }
 }
 
@@ -90,6 +92,7 @@ impl Case {
             perf_event_paranoid: self.survey.perf_event_paranoid,
             tracefs_readable: self.survey.tracefs_readable == Some(true),
             addresses: self.addresses,
+            owners_in_proc: self.older.is_some(),
             works: self.blind.is_none(),
         }
         .needs();
@@ -104,6 +107,7 @@ impl Case {
             tried: self.tried,
             verdicts: &self.verdicts,
             kprobes_only: self.kprobes_only,
+            older: self.older.as_ref(),
         })
     }
 
@@ -306,4 +310,30 @@ fn an_unknown_version_is_noted_with_what_hides_it() {
 fn paths_are_quoted_where_the_shell_needs_it() {
     assert_eq!(quoted("/usr/bin/hvsock-top"), "/usr/bin/hvsock-top");
     assert_eq!(quoted("/a b/it's"), r"'/a b/it'\''s'");
+}
+
+#[test]
+fn without_an_iterator_it_is_said_what_serves_and_what_that_lacks() {
+    let mut case = case();
+    case.verdict(Hook::Inventory).how = How::Unavailable;
+    case.older = Some(Sight::default());
+    let problems = case.find();
+    let [one] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!((one.code.as_str(), one.severity), ("probe_unavailable", Severity::Degraded));
+    assert!(one.fix.contains("not known meanwhile"), "{one:?}");
+    case.verdict(Hook::Inventory).how = How::Denied;
+    assert_eq!(case.find()[0].fix, "leave out --deny-probe inventory");
+
+    case.older = Some(Sight { no_sockets: Some(NoSockets::Absent), ..Sight::default() });
+    let problems = case.find();
+    let absent = problems.iter().find(|p| p.code == "vsock_diag_absent").unwrap();
+    assert_eq!(absent.command.as_deref(), Some("modprobe vsock_diag"));
+
+    case.uid = 1000;
+    case.older = Some(Sight { unseen: 3, ..Sight::default() });
+    let problems = case.find();
+    let unseen = problems.iter().find(|p| p.code == "owners_unseen").unwrap();
+    assert!(unseen.what.contains("3 processes"), "{unseen:?}");
+    let command = unseen.command.as_deref().unwrap();
+    assert!(command.contains("cap_sys_ptrace") && command.contains("cap_dac_read_search"), "{command}");
 }

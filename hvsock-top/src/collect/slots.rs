@@ -38,6 +38,25 @@ pub(super) fn is_used(slots: &Mapped<ConnRecord>, index: usize) -> bool {
     slots.word(index, offset_of!(ConnRecord, state)) as u32 != State::Free as u32
 }
 
+/// The sequence number of the connection in the slot, or of the next that will be in it: each takes two steps to come and two to go.
+/// `None`: it changes hands at every try.
+pub(super) fn turn(slots: &Mapped<ConnRecord>, index: usize) -> Option<u64> {
+    for _ in 0..TRIES {
+        let seq = slots.word(index, offset_of!(ConnRecord, seq));
+        match seq % 4 {
+            0 => return Some(seq + 2),
+            2 => return Some(seq),
+            _ => std::thread::yield_now(),
+        }
+    }
+    None
+}
+
+/// Whether no connection has taken the slot yet since [`turn`] said `turn`.
+pub(super) fn untouched(slots: &Mapped<ConnRecord>, index: usize, turn: u64) -> bool {
+    slots.word(index, offset_of!(ConnRecord, seq)) + 2 == turn
+}
+
 struct Torn;
 
 /// Reads one slot. The sequence number is odd while the slot changes hands and another one afterwards; a copy counts only if it was even

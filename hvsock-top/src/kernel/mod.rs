@@ -28,7 +28,7 @@ pub use load::{LoadOptions, Loaded, load};
 pub use maps::Mapped;
 pub use plan::{Attach, Candidate, EVENTS, Event, Step};
 pub use privilege::{
-    ATTACHING, Circumstances, Held, Kept, Necessity, Need, on_behalf_of_user, reduce, renounce,
+    ATTACHING, Circumstances, Held, Kept, LOOKING, Necessity, Need, on_behalf_of_user, reduce, renounce,
     with_permitted, without_capabilities,
 };
 pub use survey::{BtfIn, Part, Presence, Survey, file_capabilities, hypervisor, is_nosuid, survey};

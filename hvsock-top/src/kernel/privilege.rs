@@ -41,6 +41,8 @@ pub struct Circumstances {
     pub tracefs_readable: bool,
     /// The kernel shows its addresses, or whatever needs them is known already.
     pub addresses: bool,
+    /// The kernel has no iterator over open files, so that owners are looked for in `/proc`.
+    pub owners_in_proc: bool,
     /// It has been seen to work with what is held.
     pub works: bool,
 }
@@ -65,6 +67,7 @@ impl Circumstances {
             (true, _) => Necessity::Optional,
         };
         let tracefs = if self.tracefs_readable { Necessity::None } else { Necessity::Optional };
+        let owners = if self.owners_in_proc { Necessity::Optional } else { Necessity::None };
         let need = |capability, necessity, why| Need { capability, necessity, why };
         vec![
             need(Capability::CAP_BPF, Necessity::Required, "create BPF maps and load BPF programs"),
@@ -81,9 +84,20 @@ impl Circumstances {
             ),
             need(
                 Capability::CAP_DAC_READ_SEARCH,
-                tracefs,
-                "read tracefs, which by default only root may enter; without it nothing is known that only \
-                 tracepoints see",
+                if self.owners_in_proc { owners } else { tracefs },
+                if self.owners_in_proc {
+                    "read tracefs, without which nothing is known that only tracepoints see; enter other \
+                     users' /proc/PID/fd, without which nobody knows who has an older connection"
+                } else {
+                    "read tracefs, which by default only root may enter; without it nothing is known that only \
+                     tracepoints see"
+                },
+            ),
+            need(
+                Capability::CAP_SYS_PTRACE,
+                owners,
+                "see which sockets other users' processes have open, where the kernel has no iterator over \
+                 open files; without it nobody knows who has an older connection",
             ),
             need(
                 Capability::CAP_SYSLOG,
@@ -137,6 +151,9 @@ pub const ATTACHING: &[Capability] = &[
     Capability::CAP_DAC_READ_SEARCH,
     Capability::CAP_SYSLOG,
 ];
+
+/// What looking for owners in `/proc` can make use of.
+pub const LOOKING: &[Capability] = &[Capability::CAP_DAC_READ_SEARCH, Capability::CAP_SYS_PTRACE];
 
 /// What was not given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,7 +270,14 @@ mod tests {
         let of = |capability, modules, level, tracefs_readable, works| {
             let perf_event_paranoid = level;
             let addresses = true;
-            let here = Circumstances { modules, perf_event_paranoid, tracefs_readable, addresses, works };
+            let here = Circumstances {
+                modules,
+                perf_event_paranoid,
+                tracefs_readable,
+                addresses,
+                owners_in_proc: false,
+                works,
+            };
             here.needs().iter().find(|n| n.capability == capability).unwrap().necessity
         };
         let admin = |modules, level, works| of(Capability::CAP_SYS_ADMIN, modules, level, true, works);
@@ -264,6 +288,7 @@ mod tests {
         assert_eq!(admin(false, Some(4), false), Necessity::None);
         let read = |readable| of(Capability::CAP_DAC_READ_SEARCH, true, Some(2), readable, true);
         assert_eq!((read(false), read(true)), (Necessity::Optional, Necessity::None));
+        assert_eq!(of(Capability::CAP_SYS_PTRACE, true, Some(2), true, true), Necessity::None);
         assert_eq!(of(Capability::CAP_BPF, false, None, true, true), Necessity::Required);
     }
 

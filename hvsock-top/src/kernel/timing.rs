@@ -18,7 +18,7 @@ impl Timing {
     }
 
     /// Adds `time` to `phase`.
-    pub(super) fn add(&mut self, phase: &'static str, time: Duration) {
+    pub fn add(&mut self, phase: &'static str, time: Duration) {
         match self.phases.iter_mut().find(|(name, _)| *name == phase) {
             Some((_, sum)) => *sum += time,
             None => self.phases.push((phase, time)),

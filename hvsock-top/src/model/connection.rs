@@ -36,16 +36,16 @@ pub struct Connection {
     pub id: String,
     /// The channel's relid: unique while the channel lives, then used again.
     pub relid: u32,
-    /// Who asked for it.
-    pub direction: Direction,
-    /// The guest's port.
-    pub local_port: u32,
-    /// The host's port.
-    pub remote_port: u32,
+    /// Who asked for it; `None` only for an older connection on a kernel that does not say.
+    pub direction: Option<Direction>,
+    /// The guest's port; `None` as above.
+    pub local_port: Option<u32>,
+    /// The host's port; `None` as above.
+    pub remote_port: Option<u32>,
     /// GUID of the service connected to.
     pub service_guid: String,
-    /// Where it is in its life.
-    pub state: State,
+    /// Where it is in its life; `None` as above.
+    pub state: Option<State>,
     /// Process that connected or accepted.
     pub pid: Option<u32>,
     /// Its name.

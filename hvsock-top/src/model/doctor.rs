@@ -40,8 +40,35 @@ pub struct Doctor {
     pub mounts: Mounts,
     /// The program itself.
     pub binary: Binary,
+    /// How what was there before hvsock-top is found; `None`: nothing could be tried.
+    pub inventory: Option<Inventory>,
     /// What is wrong, worst first.
     pub problems: Vec<Problem>,
+}
+
+/// How what was there before hvsock-top is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Inventory {
+    /// Where from.
+    pub source: InventorySource,
+    /// Processes whose open files may not be looked at, as far as owners are missing for it; `None` where that does not matter.
+    pub processes_not_seen: Option<u64>,
+    /// What of it cannot be known, for people.
+    pub unknown: Vec<String>,
+}
+
+/// Where the inventory comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InventorySource {
+    /// A BPF iterator over all open files, again and again.
+    TaskFile,
+    /// sock_diag, `/proc` and VMBus sysfs, once.
+    SockDiag,
+    /// VMBus sysfs alone, once: the kernel does not list vsock sockets.
+    Sysfs,
+    /// Nowhere.
+    None,
 }
 
 /// The answer in a word.

@@ -263,7 +263,7 @@ pub struct Port {
     pub offers: BTreeMap<String, u64>,
     /// Failed guest connects by outcome, as in [`OpensToHost`]; outcomes that have not happened are left out.
     pub connects: BTreeMap<String, u64>,
-    /// Connections through it that are alive.
+    /// Connections through it that are alive; those whose direction is unknown are not among them.
     pub live: u64,
     /// Connections through it that are gone.
     pub closed: u64,

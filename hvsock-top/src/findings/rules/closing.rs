@@ -17,7 +17,7 @@ fn ending<'a>(view: &View<'a>, state: State, at_least_ns: u64) -> Vec<(&'a Conne
         .now
         .connections
         .iter()
-        .filter(|c| c.state == state)
+        .filter(|c| c.state == Some(state))
         .filter_map(|c| Some((c, c.ending_for_ns?)))
         .filter(|(_, since)| *since >= at_least_ns)
         .collect();

@@ -11,9 +11,9 @@ use crate::{
     model::{Connection, Direction, Finding, Severity, State},
 };
 
-/// The service's port of a connection, by which findings are told.
-fn service(connection: &Connection) -> u32 {
-    match connection.direction {
+/// The service's port of a connection, by which findings are told. `None` only for one on which nothing has happened since the tool began.
+fn service(connection: &Connection) -> Option<u32> {
+    match connection.direction? {
         Direction::FromHost => connection.local_port,
         Direction::ToHost => connection.remote_port,
     }
@@ -73,14 +73,15 @@ pub(super) fn send_stalled(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
     let mut ports: BTreeMap<(u32, bool), Vec<Stalled<'_>>> = BTreeMap::new();
     for connection in &view.now.connections {
         let earlier = before.get(connection.id.as_str()).copied();
-        if let Some(stalled) = Stalled::of(connection, earlier, window_ns).filter(|s| s.matters(view)) {
-            let key = (service(connection), connection.direction == Direction::FromHost);
-            ports.entry(key).or_default().push(stalled);
-        }
+        let stalled = Stalled::of(connection, earlier, window_ns).filter(|s| s.matters(view));
+        let (Some(stalled), Some(port)) = (stalled, service(connection)) else { continue };
+        let key = (port, connection.direction == Some(Direction::FromHost));
+        ports.entry(key).or_default().push(stalled);
     }
     let mut found = Vec::new();
-    for ((port, _), mut stalled) in ports {
+    for ((port, from_host), mut stalled) in ports {
         stalled.sort_by(|a, b| b.now_ns.cmp(&a.now_ns).then(b.percent.total_cmp(&a.percent)));
+        let direction = if from_host { Direction::FromHost } else { Direction::ToHost };
         let Stalled { connection: worst, now_ns, percent, mean_ns } = stalled[0];
         let ring = &worst.rings.outgoing;
         let what = count(stalled.len() as u64, "connection", "connections");
@@ -92,7 +93,7 @@ pub(super) fn send_stalled(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
             )
         };
         found.push(
-            Draft::new(rule, Severity::Warning, summary, larger_rings(worst.direction))
+            Draft::new(rule, Severity::Warning, summary, larger_rings(direction))
                 .at_port(port)
                 .about(stalled.iter().map(|s| s.connection.id.as_str()))
                 .with("connections", Some(stalled.len() as u64))
@@ -112,14 +113,16 @@ pub(super) fn send_stalled(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
 
 pub(super) fn reader_slow(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
     let mut ports: BTreeMap<u32, Vec<(&Connection, u64)>> = BTreeMap::new();
-    for connection in view.now.connections.iter().filter(|c| c.state == State::Established) {
+    for connection in view.now.connections.iter().filter(|c| c.state == Some(State::Established)) {
         // A reader that waits has read all there was for it; what shows in the ring has only just come.
         if connection.rx.waiting_for_ns.is_some_and(|ns| ns > 0) {
             continue;
         }
         let unread = view.activity.unread_ns(connection, view.now);
-        if let Some(unread) = unread.filter(|unread| *unread >= ns(view.limits.unread_ms)) {
-            ports.entry(service(connection)).or_default().push((connection, unread));
+        if let Some(unread) = unread.filter(|unread| *unread >= ns(view.limits.unread_ms))
+            && let Some(port) = service(connection)
+        {
+            ports.entry(port).or_default().push((connection, unread));
         }
     }
     let mut found = Vec::new();
@@ -163,10 +166,12 @@ pub(super) fn reader_slow(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
 
 pub(super) fn idle_connections(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
     let mut ports: BTreeMap<u32, Vec<(&Connection, u64)>> = BTreeMap::new();
-    for connection in view.now.connections.iter().filter(|c| c.state == State::Established) {
+    for connection in view.now.connections.iter().filter(|c| c.state == Some(State::Established)) {
         let idle = view.activity.idle_ns(connection, view.now);
-        if let Some(idle) = idle.filter(|idle| *idle >= ns(view.limits.idle_ms)) {
-            ports.entry(service(connection)).or_default().push((connection, idle));
+        if let Some(idle) = idle.filter(|idle| *idle >= ns(view.limits.idle_ms))
+            && let Some(port) = service(connection)
+        {
+            ports.entry(port).or_default().push((connection, idle));
         }
     }
     let mut found = Vec::new();

@@ -48,8 +48,8 @@ pub(super) fn backlog_full(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
 
 /// A child that waits to be accepted, as far as the whole wait was seen.
 fn is_waiting(connection: &Connection) -> bool {
-    connection.direction == Direction::FromHost
-        && connection.state == State::Established
+    connection.direction == Some(Direction::FromHost)
+        && connection.state == Some(State::Established)
         && connection.known_since_start
         && connection.latency.accept_wait_ns.is_none()
 }
@@ -61,7 +61,9 @@ pub(super) fn accept_starved(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
     }
     let mut ports: BTreeMap<u32, Vec<&Connection>> = BTreeMap::new();
     for connection in view.now.connections.iter().filter(|c| is_waiting(c)) {
-        ports.entry(connection.local_port).or_default().push(connection);
+        if let Some(port) = connection.local_port {
+            ports.entry(port).or_default().push(connection);
+        }
     }
     let mut found = Vec::new();
     for (port, mut waiting) in ports {

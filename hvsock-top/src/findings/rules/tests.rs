@@ -116,8 +116,8 @@ fn a_recording_that_begins_with_large_sums_finds_nothing_new() {
 #[test]
 fn children_that_nobody_accepts() {
     let waiting = connection(|c| {
-        c.direction = Direction::FromHost;
-        c.local_port = 5000;
+        c.direction = Some(Direction::FromHost);
+        c.local_port = Some(5000);
         c.age_ns = Some(3 * SECOND);
     });
     let finding = one("accept_starved", &waiting);
@@ -206,7 +206,7 @@ fn idle_connections() {
 fn ends_that_do_not_come() {
     let ending = |state: State, seconds: u64| {
         connection(move |c| {
-            c.state = state;
+            c.state = Some(state);
             c.ending_for_ns = Some(seconds * SECOND);
         })
     };
