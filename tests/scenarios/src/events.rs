@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use hvsock_guest::ledger::State;
 use hvsock_guest::{host, traffic};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -29,8 +30,14 @@ impl Events {
     /// Starts it and makes connections until it shows one from beginning to end: from then on it misses nothing. These
     /// are not among its events, and the ledger forgets them.
     pub(crate) fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn start_with(options: &[&str]) -> Result<Self> {
         let mut child = Command::new("hvsock-top")
             .args(["events", "--json"])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -84,7 +91,9 @@ impl Events {
                 "hvsock-top events shows nothing of {made} connections in {LIMIT:?}"
             );
         }
-        steps::all_gone()?;
+        steps::wait_ledger("the marker's connections are gone", |l| {
+            l.of_service(MARKER).all(|c| c.state == State::Gone)
+        })?;
         // What is still under way of the marker's; it is told by its port, too.
         thread::sleep(Duration::from_millis(300));
         self.take(Duration::ZERO)?;

@@ -27,13 +27,17 @@ pub(super) const SCENARIO: Scenario = Scenario {
 const QUEUED: usize = 3;
 
 /// Another process with connections of its own; killed when dropped.
-struct Other(Child);
+pub(super) struct Other(Child);
 
 impl Other {
-    fn holding(port: u32, count: usize) -> Result<Self> {
+    pub(super) fn holding(port: u32, count: usize) -> Result<Self> {
         let arguments = ["par", &port.to_string(), "0", &count.to_string(), "--hold", "600"];
         let child = Command::new("guest").args(arguments).stdout(Stdio::null()).spawn();
         child.map(Self).context("cannot run guest")
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.0.id()
     }
 }
 
@@ -61,8 +65,8 @@ fn run() -> Result<()> {
         compare::live(s, &ledger)?;
         owners(s, &ledger, |conn| match (conn.dir, conn.host_port) {
             (Direction::FromHost, _) => None,
-            (_, 5001) => Some((others[0].0.id(), "guest")),
-            (_, 5002) => Some((others[1].0.id(), "guest")),
+            (_, 5001) => Some((others[0].pid(), "guest")),
+            (_, 5002) => Some((others[1].pid(), "guest")),
             _ => Some((myself, "scenarios")),
         })?;
         listener(s, 6002, &json!([myself, busy.as_fd().as_raw_fd(), QUEUED, 8, 0]))?;
@@ -133,7 +137,11 @@ fn run() -> Result<()> {
 }
 
 /// The connections are known as old, and belong to whom `owner` says; of those it says nothing about nobody knows.
-fn owners<'a>(s: &Snapshot, ledger: &Ledger, owner: impl Fn(&Conn) -> Option<(u32, &'a str)>) -> Result<()> {
+pub(super) fn owners<'a>(
+    s: &Snapshot,
+    ledger: &Ledger,
+    owner: impl Fn(&Conn) -> Option<(u32, &'a str)>,
+) -> Result<()> {
     for conn in ledger.live() {
         let value = compare::find(s.connections()?, conn)?;
         ensure!(value["known_since_start"] == false, "it is older: {value}");
@@ -153,7 +161,7 @@ fn owners<'a>(s: &Snapshot, ledger: &Ledger, owner: impl Fn(&Conn) -> Option<(u3
 }
 
 /// The listener at `port` has these: pid, descriptor, backlog, its limit, how many were accepted.
-fn listener(s: &Snapshot, port: u32, expected: &Value) -> Result<()> {
+pub(super) fn listener(s: &Snapshot, port: u32, expected: &Value) -> Result<()> {
     let listeners = s.at("listeners").and_then(Value::as_array).context("no list of listeners")?;
     let found = listeners.iter().find(|l| l["port"] == port);
     let l = found.with_context(|| format!("no listener at {port}: {listeners:?}"))?;

@@ -17,8 +17,11 @@ mod findings_limits;
 mod findings_opens;
 mod host_connects;
 mod inventory;
-mod inventory_denied;
 mod inventory_ending;
+mod inventory_fallback;
+mod inventory_fallback_ending;
+mod inventory_owners;
+mod inventory_sysfs;
 mod killed;
 mod kprobes;
 mod lifecycle;
@@ -56,8 +59,10 @@ pub(crate) const ALL: &[Scenario] = &[
     closed_by_guest::SCENARIO,
     closed_by_host::SCENARIO,
     started_after::SCENARIO,
-    inventory_denied::SCENARIO,
+    inventory_sysfs::SCENARIO,
+    inventory_owners::SCENARIO,
     inventory_ending::SCENARIO,
+    inventory_fallback_ending::SCENARIO,
     two_tops::SCENARIO,
     busy_start::SCENARIO,
     killed::SCENARIO,
@@ -89,6 +94,7 @@ pub(crate) const ALL: &[Scenario] = &[
     denied::SCENARIO,
     reload::SCENARIO,
     inventory::SCENARIO,
+    inventory_fallback::SCENARIO,
     host_connects::SCENARIO,
     two_cpus::SCENARIO,
     rescind_load::SCENARIO,
