@@ -15,6 +15,10 @@ fn port(port: u32, direction: u32) -> Option<*mut PortRecord> {
         return Some(record);
     }
     // Another CPU may be first; its record is as good as ours.
+    #[expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "by value it would be copied to the program's stack"
+    )]
     let _ = PORTS.insert(key, &NEW_PORT, 1);
     PORTS.get_ptr_mut(key)
 }
