@@ -62,7 +62,7 @@ const PATHS: &[(&str, &[&str])] = &[
 pub struct Fields {
     /// The offsets, with [`hvsock_common::MISSING`] for those not found.
     pub layout: Layout,
-    /// Fields not found, with the names that were tried.
+    /// Fields not found, and why.
     pub missing: BTreeMap<&'static str, String>,
 }
 
@@ -81,7 +81,9 @@ pub fn resolve(types: &TypeInfo) -> Fields {
         match (found, fields.layout.field_mut(name)) {
             (Some(offset), Some(field)) => *field = offset,
             _ => {
-                fields.missing.insert(name, paths.join(" or "));
+                fields
+                    .missing
+                    .insert(name, format!("this kernel's types do not have {}", paths.join(" or ")));
             }
         }
     }

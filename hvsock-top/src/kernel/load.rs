@@ -206,8 +206,7 @@ impl Loaded {
             return verdict;
         }
         if let Some(field) = self.fields.first_missing(event.needs) {
-            let tried = &self.fields.missing[field];
-            verdict.reason = Some(format!("this kernel's types do not have {tried}"));
+            verdict.reason = Some(self.fields.missing[field].clone());
             return verdict;
         }
         for candidate in event.candidates {
