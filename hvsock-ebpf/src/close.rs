@@ -1,6 +1,6 @@
 //! The close path: the guest closes, the host takes the channel away, time runs out, the socket is freed.
 
-use hvsock_common::{ConnRecord, Direction, Latency, Outcome, State, UNKNOWN, flag};
+use hvsock_common::{ConnRecord, ConnectResult, Direction, Latency, Outcome, State, UNKNOWN, flag};
 
 use crate::{
     account, atomic, inherit,
@@ -11,14 +11,20 @@ use crate::{
 /// `hvs_release(vsk)`: the guest closes.
 #[inline(always)]
 pub(crate) fn release(vsk: u64) -> Outcome {
-    if CONNECTING.get_ptr_mut(vsk).is_some() {
+    if let Some(connecting) = CONNECTING.get_ptr_mut(vsk) {
         // It was closed before its connect had an outcome.
+        // SAFETY: a map value.
+        let port = unsafe { (*connecting).remote_port };
         let _ = CONNECTING.remove(vsk);
         if let Some(cpu) = maps::cpu() {
             // SAFETY: this hook is the field's only writer.
             unsafe { (*cpu).connects_abandoned += 1 };
         }
-        return Outcome::Recorded;
+        return if ports::connect(port, ConnectResult::Abandoned) {
+            Outcome::Recorded
+        } else {
+            Outcome::MapFull
+        };
     }
     let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.

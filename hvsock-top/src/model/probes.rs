@@ -70,7 +70,7 @@ pub struct Hook {
     /// Returns without their entry.
     pub unpaired: u64,
     /// Calls that were entered and have not returned: calls that block (accept, send, receive) and, with kprobes, those whose return the kernel
-    /// missed for want of instances. `None`: the event has no two ends.
+    /// missed for want of instances. `None`: the event has no two ends, or a trampoline at the return alone serves it.
     pub in_flight: Option<u64>,
     /// Events the kernel did not deliver to the programs; `None`: this kernel does not say.
     pub missed: Option<u64>,
