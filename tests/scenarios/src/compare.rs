@@ -60,6 +60,7 @@ fn same(value: &Value, conn: &Conn) -> bool {
         && value["local_port"] == conn.guest_port
         && value["remote_port"] == conn.host_port
         && value["direction"] == direction
+        && value["service_guid"] == guid(conn.service())
 }
 
 /// All figures of one connection. What is still in a ring has been sent, but not received: then the ring's fill must
@@ -74,10 +75,9 @@ pub(crate) fn figures(value: &Value, conn: &Conn) -> Result<()> {
     if conn.in_used == 0 {
         wanted.extend([("rx/bytes", conn.tx_bytes), ("rx/packets", conn.tx_packets)]);
     }
-    // Both rings and their header pages are one block of a power of two of pages.
-    let pages = (conn.out_size + conn.in_size) / PAGE + 2;
-    let order = pages.next_power_of_two().trailing_zeros();
-    wanted.extend([("rings/memory_bytes", PAGE << order), ("rings/alloc_order", order.into())]);
+    wanted.extend([("rings/memory_bytes", PAGE << order(conn)), ("rings/alloc_order", order(conn).into())]);
+    // A ring in which less is free than a packet of one byte takes, and one of none, the FIN, is full for hv_sock.
+    wanted.push(("rings/out/reserved_bytes", 72));
     let mut wrong = String::new();
     // Interrupts that come together make one callback.
     let callbacks = number(value, "callbacks/count")?;
@@ -99,6 +99,16 @@ pub(crate) fn figures(value: &Value, conn: &Conn) -> Result<()> {
     Ok(())
 }
 
+/// Both rings and their header pages are one block of a power of two of pages.
+fn order(conn: &Conn) -> u32 {
+    ((conn.out_size + conn.in_size) / PAGE + 2).next_power_of_two().trailing_zeros()
+}
+
+/// The GUID of a service at this port, as hv_sock makes it.
+pub(crate) fn guid(port: u32) -> String {
+    format!("{port:08x}-facb-11e6-bd58-64006a7986d3")
+}
+
 /// The sums are those over all connections of the ledger, the opens those it has seen opened, the closes those gone.
 /// Traffic that is still in a ring would make a difference: for when all has been read.
 pub(crate) fn totals(snapshot: &Snapshot, ledger: &Ledger) -> Result<()> {
@@ -118,10 +128,49 @@ pub(crate) fn totals(snapshot: &Snapshot, ledger: &Ledger) -> Result<()> {
     for (path, expected) in wanted {
         expect(snapshot, path, expected)?;
     }
+    let open = ledger.live().filter(|c| c.opened_ns > 0);
+    expect(snapshot, "totals/ring_memory_bytes", open.map(|c| PAGE << order(c)).sum())?;
     let closes = snapshot.sum("closes")?;
     let all = snapshot.at("closes");
     ensure!(closes == gone, "closes: expected {gone} in all, got {closes}: {all:?}");
-    services(snapshot, ledger)
+    services(snapshot, ledger)?;
+    by_port(snapshot)
+}
+
+/// What connections carried, by port: counted apart from the totals, it comes to the same.
+fn by_port(snapshot: &Snapshot) -> Result<()> {
+    let ports = snapshot.list("ports")?;
+    for name in [
+        "tx_bytes",
+        "rx_bytes",
+        "tx_packets",
+        "rx_packets",
+        "callbacks",
+        "stalls",
+        "stall_ns",
+        "eagain",
+        "short_writes",
+        "failed_writes",
+        "ring_invalid",
+        "wait_ns",
+    ] {
+        let sum = ports.iter().map(|port| number(port, name)).sum::<Result<u64>>()?;
+        let total = snapshot.number(&format!("totals/{name}"))?;
+        ensure!(sum == total, "{name}: {total} in all, {sum} at all ports");
+    }
+    for port in ports {
+        let listens = |l: &&Value| port["direction"] == "from_host" && l["port"] == port["port"];
+        let listener = snapshot.list("listeners")?.iter().find(listens);
+        let accepts = listener
+            .map_or((&Value::Null, &Value::Null), |l| (&l["accepted"], &l["drops"]["never_accepted"]));
+        let told = (&port["accepted"], &port["never_accepted"]);
+        ensure!(listener.is_none() || told == accepts, "accepts: expected {accepts:?}, got {port}");
+        ensure!(
+            port["direction"] == "from_host" || (told.0.is_null() && told.1.is_null()),
+            "accepts: {port}"
+        );
+    }
+    Ok(())
 }
 
 /// The same for each service's port.
@@ -196,5 +245,16 @@ pub(crate) fn accounting(snapshot: &Snapshot) -> Result<()> {
         "accounting/reconciled: expected true, got {}",
         accounting.map_or_else(|| "nothing".to_owned(), Value::to_string)
     );
+    let hooks = accounting.and_then(Value::as_object).context("no accounting")?;
+    for (name, hook) in hooks.iter().filter(|(name, _)| *name != "reconciled") {
+        let parts =
+            ["recorded", "filtered", "ring_full", "map_full", "faulted"].map(|part| number(hook, part));
+        let sum = parts.into_iter().sum::<Result<u64>>()?;
+        ensure!(number(hook, "seen")? == sum, "{name} does not add up: {hook}");
+        for lost in ["ring_full", "map_full", "faulted", "unpaired"] {
+            ensure!(number(hook, lost)? == 0, "{lost} of {name}: {hook}");
+        }
+        ensure!(hook["missed"].as_u64().unwrap_or(0) == 0, "missed of {name}: {hook}");
+    }
     Ok(())
 }

@@ -34,6 +34,51 @@ pub(crate) fn consistent(snapshot: &Snapshot) -> Result<()> {
     Ok(())
 }
 
+/// The histograms of the phases tell of the same times as the connections do, of which none may have closed.
+pub(crate) fn of_connections(snapshot: &Snapshot) -> Result<()> {
+    let connections = snapshot.connections()?;
+    let sent_first = |value: &&Value| value["tx"]["bytes"] != 0;
+    for (histogram, field) in [
+        ("connect", "connect_ns"),
+        ("offer_to_probe", "offer_to_probe_ns"),
+        ("lookup", "lookup_ns"),
+        ("ring_alloc", "ring_alloc_ns"),
+        ("host_open", "host_open_ns"),
+        ("other_open", "other_open_ns"),
+        ("accept_wait", "accept_wait_ns"),
+        ("first_byte_tx", "first_byte_ns"),
+        ("first_byte_rx", "first_byte_ns"),
+    ] {
+        let these = connections.iter().filter(|value| match histogram {
+            "first_byte_tx" => sent_first(value),
+            "first_byte_rx" => !sent_first(value),
+            _ => true,
+        });
+        let mut times: Vec<u64> = these.filter_map(|value| value["latency"][field].as_u64()).collect();
+        times.sort_unstable();
+        let told = snapshot.at(&format!("latency/{histogram}")).context("not there")?;
+        tells(told, &times).with_context(|| format!("the histogram {histogram} of {times:?}: {told}"))?;
+    }
+    Ok(())
+}
+
+/// A histogram of these times, in order.
+fn tells(histogram: &Value, times: &[u64]) -> Result<()> {
+    ensure!(number(histogram, "count")? == times.len() as u64, "another count");
+    let (Some(min), Some(max)) = (times.first(), times.last()) else { return Ok(()) };
+    let exact = [("min_ns", *min), ("max_ns", *max), ("sum_ns", times.iter().sum())];
+    for (name, expected) in exact {
+        ensure!(number(histogram, name)? == expected, "{name}: expected {expected}");
+    }
+    for (name, parts) in [("p50_ns", 500), ("p90_ns", 900), ("p99_ns", 990), ("p999_ns", 999)] {
+        let exact = times[(times.len() * parts).div_ceil(1000) - 1];
+        let got = number(histogram, name)?;
+        // The end of the bucket that it is in, which is at most a sixteenth wide.
+        ensure!(exact <= got && got <= (exact + exact / 16).min(*max), "{name}: expected {exact}, got {got}");
+    }
+    Ok(())
+}
+
 /// The counts of the buckets add up, and what is told of the values is in order.
 fn sound(histogram: &Value) -> Result<()> {
     let count = number(histogram, "count")?;

@@ -12,6 +12,7 @@ mod histograms;
 mod interrupt;
 mod needs;
 mod once;
+mod proof;
 mod runner;
 mod snapshot;
 mod steps;

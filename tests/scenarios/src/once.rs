@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::snapshot::Snapshot;
-use crate::steps::LIMIT;
+use crate::top::START;
 
 /// What a command left.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ fn run(command: &mut Command) -> Result<Ended> {
     let mut stderr = child.stderr.take().context("no stderr")?;
     let stdout = thread::spawn(move || read(&mut stdout));
     let stderr = thread::spawn(move || read(&mut stderr));
-    let end = Instant::now() + LIMIT;
+    let end = Instant::now() + START;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
@@ -58,7 +58,7 @@ fn run(command: &mut Command) -> Result<Ended> {
         if Instant::now() > end {
             child.kill()?;
             child.wait()?;
-            bail!("{command:?} does not end within {LIMIT:?}");
+            bail!("{command:?} does not end within {START:?}");
         }
         thread::sleep(Duration::from_millis(20));
     };

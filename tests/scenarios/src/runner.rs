@@ -11,6 +11,7 @@ use anyhow::{Result, anyhow};
 
 use crate::bed::Bed;
 use crate::cases;
+use crate::proof;
 
 /// One scenario.
 pub(crate) struct Scenario {
@@ -50,6 +51,9 @@ pub(crate) struct Choice {
     /// Those that want (0) or do not want (1) the Hyper-V modules
     #[arg(long, value_name = "0|1", value_parser = clap::value_parser!(u8).range(0..=1))]
     nomod: Option<u8>,
+    /// Say of every field of the Snapshot whether the scenario would fail if it were wrong
+    #[arg(long)]
+    fields: bool,
 }
 
 impl Choice {
@@ -78,7 +82,7 @@ pub(crate) fn run(choice: &Choice) -> ExitCode {
     for scenario in cases::ALL[first..].iter().filter(|s| choice.takes(s)) {
         say(&format!("begin {}", scenario.name));
         let start = Instant::now();
-        let result = attempt(scenario);
+        let result = attempt(scenario, choice.fields);
         let seconds = start.elapsed().as_secs_f64();
         match result {
             Ok(()) => {
@@ -97,19 +101,32 @@ pub(crate) fn run(choice: &Choice) -> ExitCode {
 }
 
 /// One scenario between two looks at the bed. What went wrong first is what is told.
-fn attempt(scenario: &'static Scenario) -> Result<()> {
+fn attempt(scenario: &'static Scenario, fields: bool) -> Result<()> {
     let bed = Bed::prepare(scenario)?;
+    proof::begin(scenario.name, fields);
     let (sender, receiver) = sync_channel(1);
     let scenario_thread = thread::spawn(move || {
         sender.send((scenario.run)()).ok();
     });
-    let result = match receiver.recv_timeout(scenario.timeout) {
+    // With every field falsified at every check it takes its time.
+    let limit = if fields { scenario.timeout * 20 } else { scenario.timeout };
+    let result = match receiver.recv_timeout(limit) {
         Ok(result) => result,
         Err(RecvTimeoutError::Timeout) => hang(scenario),
         Err(RecvTimeoutError::Disconnected) => Err(match scenario_thread.join() {
             Err(panic) => anyhow!("the scenario panicked: {}", message(&*panic)),
             Ok(()) => anyhow!("the scenario ended without a result"),
         }),
+    };
+    let result = match result {
+        Ok(()) if fields => {
+            for line in proof::found() {
+                say(&line);
+            }
+            Ok(())
+        }
+        Ok(()) => proof::end(),
+        failed => failed,
     };
     let end = bed.check();
     match (result, end) {

@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::proof;
+
 /// One Snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot(pub(crate) Value);
@@ -11,6 +13,13 @@ impl Snapshot {
     /// One line of `hvsock-top json`.
     pub(crate) fn parse(line: &str) -> Result<Self> {
         serde_json::from_str(line).map(Self).with_context(|| format!("not JSON: {line}"))
+    }
+
+    /// Checks it. To be used for every check but those of [`crate::top::Top::wait`], so that it proves the fields it looks at.
+    pub(crate) fn check(&self, check: impl Fn(&Self) -> Result<()>) -> Result<()> {
+        check(self)?;
+        proof::of(self, &check);
+        Ok(())
     }
 
     /// The number at `path`, such as `totals/tx_bytes`. Unmeasured is an error that says so.

@@ -12,11 +12,12 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::proof;
 use crate::snapshot::Snapshot;
 use crate::steps::LIMIT;
 
 /// How long a start may take: the kernel verifies every program, and several that start at once share a CPU that is emulated.
-const START: Duration = Duration::from_mins(1);
+pub(crate) const START: Duration = Duration::from_mins(1);
 
 /// Between Snapshots.
 const INTERVAL: &str = "200ms";
@@ -123,6 +124,11 @@ impl Top {
         }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for two Snapshots in a row, taken from now on, that pass `check`; gives the second. The error is that of
     /// the last one that did not pass.
     pub(crate) fn wait(&self, what: &str, check: impl Fn(&Snapshot) -> Result<()>) -> Result<Snapshot> {
@@ -152,7 +158,10 @@ impl Top {
                 continue;
             }
             match check(&snapshot) {
-                Ok(()) if passed => return Ok(snapshot),
+                Ok(()) if passed => {
+                    proof::of(&snapshot, &check);
+                    return Ok(snapshot);
+                }
                 Ok(()) => passed = true,
                 Err(error) => {
                     passed = false;

@@ -62,13 +62,17 @@ pub(super) fn overflow(top: &Top, events: Option<&Events>) -> Result<()> {
     drop(listeners);
     steps::all_gone()?;
     let snapshot = steps::exact(top)?;
-    let mut never = 0;
-    for (port, _, _) in OVERFLOWS {
-        let admitted = ledger.of_service(port).filter(|c| c.opened_ns > 0).count() as u64;
-        compare::expect_of(snapshot.listener(port)?, &[("drops/never_accepted", admitted)])?;
-        never += admitted;
-    }
-    compare::expect(&snapshot, "totals/never_accepted", never)?;
+    snapshot.check(|s| {
+        let mut never = 0;
+        for (port, _, _) in OVERFLOWS {
+            let admitted = ledger.of_service(port).filter(|c| c.opened_ns > 0).count() as u64;
+            let listener = s.listener(port)?;
+            compare::expect_of(listener, &[("drops/never_accepted", admitted)])?;
+            ensure!(listener["service_guid"] == compare::guid(port), "another GUID: {listener}");
+            never += admitted;
+        }
+        compare::expect(s, "totals/never_accepted", never)
+    })?;
     let Some(events) = events else { return Ok(()) };
     events.wait("an event for every drop, open and close", |seen| {
         for (port, _, _) in OVERFLOWS {

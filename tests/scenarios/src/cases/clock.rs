@@ -46,26 +46,29 @@ fn jumps() -> Result<()> {
         let snapshot = steps::exact(&top)?;
         let now = clock_gettime(ClockId::Realtime).tv_sec;
         ensure!((now - before - jump).abs() < 20, "the clock was not set");
-        let time = seconds(snapshot.at("time").context("no time")?)?;
-        ensure!((now - time).abs() <= 2, "time: expected {now}, the clock's, got {time}");
-        let uptimes = (last.number("uptime_ns")?, snapshot.number("uptime_ns")?);
-        ensure!(
-            uptimes.0 < uptimes.1 && snapshot.number("interval_ns")? < 20_000_000_000,
-            "time went {uptimes:?}"
-        );
-        for value in snapshot.connections()? {
-            let age = number(value, "age_ns")?;
-            let since = time - seconds(&value["opened_at"])?;
+        snapshot.check(|snapshot| {
+            let time = seconds(snapshot.at("time").context("no time")?)?;
+            ensure!((now - time).abs() <= 2, "time: expected {now}, the clock's, got {time}");
+            let uptimes = (last.number("uptime_ns")?, snapshot.number("uptime_ns")?);
             ensure!(
-                (since - (age / 1_000_000_000) as i64).abs() <= 1,
-                "opened {since} s ago, {age} ns old: {value}"
+                uptimes.0 < uptimes.1 && snapshot.number("interval_ns")? < 20_000_000_000,
+                "time went {uptimes:?}"
             );
-            if value["remote_port"] == 5460 {
-                near("the age", age, snapshot.number("uptime_ns")? - opened)?;
-            } else {
-                near("an open during the jump", number(value, "latency/host_open_ns")?, 300_000_000)?;
+            for value in snapshot.connections()? {
+                let age = number(value, "age_ns")?;
+                let since = time - seconds(&value["opened_at"])?;
+                ensure!(
+                    (since - (age / 1_000_000_000) as i64).abs() <= 1,
+                    "opened {since} s ago, {age} ns old: {value}"
+                );
+                if value["remote_port"] == 5460 {
+                    near("the age", age, snapshot.number("uptime_ns")? - opened)?;
+                } else {
+                    near("an open during the jump", number(value, "latency/host_open_ns")?, 300_000_000)?;
+                }
             }
-        }
+            Ok(())
+        })?;
         traffic::close(other)?;
         steps::wait_ledger("one is gone", |l| l.host.live == 1)?;
         last = snapshot;
@@ -87,7 +90,7 @@ fn set(jump: i64) -> Result<()> {
 }
 
 /// Seconds since 1970 of an RFC 3339 time in UTC, as hvsock-top writes them.
-fn seconds(time: &Value) -> Result<i64> {
+pub(super) fn seconds(time: &Value) -> Result<i64> {
     let text = time.as_str().with_context(|| format!("no time: {time}"))?;
     let part = |range: std::ops::Range<usize>| -> Result<i64> {
         text.get(range).and_then(|t| t.parse().ok()).with_context(|| format!("not an RFC 3339 time: {text}"))

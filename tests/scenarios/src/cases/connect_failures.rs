@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use hvsock_guest::vsock::Stream;
 use hvsock_guest::{host, traffic};
 
@@ -23,7 +23,7 @@ pub(super) const SCENARIO: Scenario = Scenario::new(
 );
 
 /// Kind of event, why, the host's port, how often.
-const FAILURES: [(&str, &str, u32, usize); 10] = [
+const FAILURES: [(&str, &str, u32, usize); 11] = [
     ("connect_failed", "timed_out", 5100, 2),
     ("connect_failed", "interrupted", 5101, 1),
     ("connect_failed", "timed_out", 5103, 1),
@@ -35,6 +35,8 @@ const FAILURES: [(&str, &str, u32, usize); 10] = [
     ("open_failed", "no_listener", 5104, 1),
     ("open_failed", "bad_state", 5107, 1),
     ("connect_failed", "timed_out", 5107, 1),
+    // The host says no, in a message that this kernel does not know.
+    ("connect_failed", "timed_out", 5108, 1),
 ];
 
 fn run() -> Result<()> {
@@ -48,6 +50,7 @@ fn run() -> Result<()> {
         "5104 delay 3000",
         "5105 noopen",
         "5107 delay 3000",
+        "5108 reject",
     ] {
         host::host(&format!("mode {mode}"))?;
     }
@@ -58,6 +61,7 @@ fn run() -> Result<()> {
     let ignored = waiting(5100);
     let refused = waiting(5103);
     let late = waiting(5104);
+    let rejected = waiting(5108);
     let interrupted = waiting(5101);
     let nonblocking = Stream::connect_nonblocking(5100)?;
     let kept = Stream::connect_nonblocking(5107)?;
@@ -70,7 +74,7 @@ fn run() -> Result<()> {
         let error = stream.connected(Duration::from_secs(5)).err();
         ensure!(error.as_ref().is_some_and(|e| e.kind() == ErrorKind::TimedOut), "not a time-out: {error:?}");
     }
-    for thread in [ignored, refused, late] {
+    for thread in [ignored, refused, late, rejected] {
         ends_with(thread, ErrorKind::TimedOut)?;
     }
     steps::wait_ledger("the late offers have come and gone", |l| {
@@ -95,19 +99,33 @@ fn run() -> Result<()> {
             s,
             &[
                 ("opens/to_host/ok", 1),
-                ("opens/to_host/timed_out", 6),
+                ("opens/to_host/timed_out", 7),
                 ("opens/to_host/interrupted", 1),
                 ("opens/to_host/abandoned", 1),
                 ("opens/to_host/host_refused", 1),
                 ("opens/to_host/late_offers", 2),
                 // A connect that failed is no connect that took 2 s.
                 ("latency/connect/count", 1),
+                ("totals/host_refusals", 1),
                 ("opens/to_host/refused", 0),
                 ("opens/to_host/unreachable", 0),
                 ("opens/to_host/not_permitted", 0),
                 ("opens/to_host/other", 0),
+                ("opens/to_host/ring_enomem", 0),
             ],
         )?;
+        let mut connects = std::collections::BTreeMap::new();
+        for (kind, why, port, times) in FAILURES {
+            if kind == "connect_failed" {
+                connects.insert((port, why), times as u64);
+            }
+        }
+        connects.insert((5102, "abandoned"), 1);
+        for ((port, why), times) in connects {
+            let found = s.list("ports")?.iter().find(|p| p["port"] == port && p["direction"] == "to_host");
+            let found = found.with_context(|| format!("nothing of port {port}"))?;
+            compare::expect_of(found, &[(&format!("connects/{why}"), times)])?;
+        }
         ensure!(s.number("latency/connect/max_ns")? < 1_000_000_000, "a time-out is in the histogram");
         ensure!(s.sum("opens/from_host")? == 0, "opens from the host: {:?}", s.at("opens"));
         ensure!(s.connections()?.is_empty(), "connections remain: {:?}", s.connections()?);

@@ -3,10 +3,12 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use hvsock_guest::{host, traffic};
 
+use crate::compare;
 use crate::runner::Scenario;
+use crate::snapshot::number;
 use crate::steps;
 use crate::top::Top;
 
@@ -23,6 +25,8 @@ fn run() -> Result<()> {
     let top = Top::start_with(&[
         "--threshold",
         "unread_ms=1500",
+        "--threshold",
+        "stall_ms=300",
         "--threshold",
         "idle_ms=3000",
         "--threshold",
@@ -47,6 +51,32 @@ fn run() -> Result<()> {
     ensure!(finding["port"] == 5410 && finding["severity"] == "warning", "{finding}");
     ensure!(finding["evidence"]["ring_size_bytes"] == conn.out_size, "{}: {finding}", conn.line);
     ensure!(finding["evidence"]["ring_used_bytes"] == conn.out_used, "{}: {finding}", conn.line);
+    top.wait("all of the finding", |s| {
+        let found = s.list("findings")?.iter().find(|f| f["rule"] == "send_stalled").context("not found")?;
+        let all = s.connections()?;
+        let stalled = all.iter().find(|c| c["remote_port"] == 5410).context("not there")?;
+        let text = |name: &str, words: &str| {
+            ensure!(
+                found[name].as_str().is_some_and(|t| t.contains(words)),
+                "{name}: expected {words}: {found}"
+            );
+            Ok(())
+        };
+        text("summary", "senders of 1 connection at port 5410 wait for room")?;
+        text("remedy", "SO_SNDBUF")?;
+        text("severity", "warning")?;
+        ensure!(found["connections"] == serde_json::json!([stalled["id"]]), "not the one: {found}");
+        let wait = number(stalled, "tx/stalled_for_ns")?;
+        compare::expect_of(
+            found,
+            &[
+                ("port", 5410),
+                ("evidence/connections", 1),
+                ("evidence/longest_wait_ns", wait),
+                ("thresholds/stall_ms", 300),
+            ],
+        )
+    })?;
     host::host("release 5410")?;
     drop(sender.join().map_err(|_| anyhow!("the sender panicked"))??);
 

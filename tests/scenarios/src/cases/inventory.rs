@@ -73,11 +73,14 @@ fn run() -> Result<()> {
         listener(s, 6003, &json!([myself, idle.as_fd().as_raw_fd(), 0, 5, 0]))?;
         compare::expect(s, "totals/live_connections", 8)
     })?;
-    for stream in &streams {
-        let port = stream.ports()?.guest;
-        let value = first.connections()?.iter().find(|v| v["local_port"] == port).context("not there")?;
-        ensure!(value["fd"] == stream.as_fd().as_raw_fd(), "the descriptor is wrong in {value}");
-    }
+    first.check(|s| {
+        for stream in &streams {
+            let port = stream.ports()?.guest;
+            let value = s.connections()?.iter().find(|v| v["local_port"] == port).context("not there")?;
+            ensure!(value["fd"] == stream.as_fd().as_raw_fd(), "the descriptor is wrong in {value}");
+        }
+        Ok(())
+    })?;
 
     // From here on everything is counted.
     streams.extend(traffic::accept(&busy, QUEUED, std::time::Duration::ZERO, steps::LIMIT)?);
@@ -167,5 +170,7 @@ pub(super) fn listener(s: &Snapshot, port: u32, expected: &Value) -> Result<()> 
     let l = found.with_context(|| format!("no listener at {port}: {listeners:?}"))?;
     let got = json!([l["pid"], l["fd"], l["backlog"], l["max_backlog"], l["accepted"]]);
     ensure!(got == *expected, "listener at {port}: expected {expected}, got {got}");
+    ensure!(l["comm"].is_null() == l["pid"].is_null(), "a process without a name: {l}");
+    ensure!(l["pid"].is_null() || l["comm"] == "scenarios", "another's: {l}");
     Ok(())
 }

@@ -11,6 +11,7 @@ mod connect_failures;
 mod denied;
 mod download;
 mod echo;
+mod fields;
 mod findings_closing;
 mod findings_flow;
 mod findings_limits;
@@ -28,6 +29,7 @@ mod lifecycle;
 mod no_btf;
 mod no_hv_sock;
 mod nonsense;
+mod not_permitted;
 mod not_root;
 mod open_failures;
 mod open_phases;
@@ -71,6 +73,8 @@ pub(crate) const ALL: &[Scenario] = &[
     pipe_closed::SCENARIO,
     no_btf::SCENARIO,
     no_hv_sock::SCENARIO,
+    fields::SCENARIO,
+    not_permitted::SCENARIO,
     open_failures::SCENARIO,
     connect_failures::SCENARIO,
     open_phases::SCENARIO,

@@ -36,7 +36,7 @@ fn run() -> Result<()> {
         l.conns.iter().filter(|c| c.rx_bytes == 1000).count() == CASES.len()
     })?;
     // The guest looks at the out ring when it writes. It believes that there is room, or says that it cannot.
-    streams[0].send_now(b"again").ok();
+    let refused = streams[0].send_now(b"again").is_err();
     traffic::echo(&sane, 3000)?;
 
     let ledger = host::ledger()?;
@@ -61,6 +61,11 @@ fn run() -> Result<()> {
             s.connections()?.iter().map(|c| number(c, &format!("rings/{name}/invalid"))).sum()
         };
         compare::expect(s, "totals/ring_invalid", of("out")? + of("in")?)?;
+        // Kernels of 2026 refuse to write into such a ring.
+        let Some(conn) = ledger.of_service(5501).next() else { anyhow::bail!("not in the ledger") };
+        let failed = u64::from(refused);
+        compare::expect_of(compare::find(s.connections()?, conn)?, &[("tx/failed_writes", failed)])?;
+        compare::expect(s, "totals/failed_writes", failed)?;
         let Some(conn) = ledger.of_service(5500).next() else { anyhow::bail!("not in the ledger") };
         compare::expect_of(
             compare::find(s.connections()?, conn)?,

@@ -69,6 +69,13 @@ fn run() -> Result<()> {
             "expected {all} outcomes from the host and none to it: {:?}",
             s.at("opens")
         );
+        let ports = FAILURES.iter().filter(|(why, _, _)| *why != "not_vsock");
+        let ports = ports.map(|(why, port, times)| {
+            serde_json::json!({ "port": port, "direction": "from_host", "offers": { *why: times }, "connects": {} })
+        });
+        // A foreign service has no port.
+        let (got, expected) = (s.list("ports")?, ports.collect::<Vec<_>>());
+        ensure!(got == expected, "ports: expected {expected:?}, got {got:?}");
         ensure!(s.connections()?.is_empty(), "connections remain: {:?}", s.connections()?);
         ensure!(s.sum("closes")? == 0, "closes of what was never open: {:?}", s.at("closes"));
         histograms::consistent(s)?;

@@ -10,27 +10,36 @@ use hvsock_guest::{host, traffic};
 use serde_json::Value;
 
 use crate::compare::{self, near};
+use crate::histograms;
 use crate::runner::Scenario;
 use crate::snapshot::{Snapshot, number};
 use crate::steps;
 use crate::top::{Top, uptime};
 
-pub(super) const SCENARIO: Scenario = Scenario::new(
-    "open_phases",
-    "the host delays the offer, the answer, the first byte; the guest delays the accept: each in its phase alone",
-    run,
-);
+pub(super) const SCENARIO: Scenario = Scenario {
+    timeout: Duration::from_mins(2),
+    ..Scenario::new(
+        "open_phases",
+        "the host delays the offer, the answer, the first byte; the guest delays the accept: each in its phase alone",
+        run,
+    )
+};
 
 const MS: u64 = 1_000_000;
+/// hv_sock gives up after 2 s, unless told otherwise.
+const PATIENCE: Duration = Duration::from_mins(1);
 const PARTS: [&str; 5] = ["offer_to_probe_ns", "lookup_ns", "ring_alloc_ns", "host_open_ns", "other_open_ns"];
 
 fn run() -> Result<()> {
     let top = Top::start()?;
     let delayed = offer_delayed(&top)?;
-    let streams = [answer_held(&top)?, answer_awaited(&top)?];
+    let held = answer_held(&top)?;
     let queued = behind_another(&top)?;
     let accepted = accept_delayed(&top)?;
-    drop((delayed, streams, queued, accepted));
+    // As long as none has closed.
+    steps::exact(&top)?.check(histograms::of_connections)?;
+    let awaited = answer_awaited(&top)?;
+    drop((delayed, held, queued, accepted, awaited));
     steps::all_gone_exact(&top)?;
     top.stop()
 }
@@ -72,9 +81,10 @@ fn sum_and_total(snapshot: &Snapshot, conn: &Conn, value: &Value) -> Result<(u64
 
 /// For opens of a millisecond or two, which one slow interrupt can double: of several, the best must add up, and none may be too long. A part
 /// that is left out is missing in all of them.
-fn best_adds_up<'a>(snapshot: &Snapshot, opens: impl Iterator<Item = (&'a Conn, &'a Value)>) -> Result<()> {
-    let pairs =
-        opens.map(|(conn, value)| sum_and_total(snapshot, conn, value)).collect::<Result<Vec<_>>>()?;
+fn best_adds_up<'a>(snapshot: &Snapshot, opens: impl Iterator<Item = &'a Conn>) -> Result<()> {
+    let seen = snapshot.connections()?;
+    let pairs = opens.map(|conn| sum_and_total(snapshot, conn, compare::find(seen, conn)?));
+    let pairs = pairs.collect::<Result<Vec<_>>>()?;
     let (sum, total) = *pairs.iter().min_by_key(|(sum, total)| total - sum).context("no connection")?;
     near("all parts of the open", sum, total)
 }
@@ -85,19 +95,19 @@ fn offer_delayed(top: &Top) -> Result<Vec<Stream>> {
     let streams = traffic::connect_all(5200, 3)?;
     let snapshot = steps::exact(top)?;
     let ledger = host::ledger()?;
-    let mut opens = Vec::new();
-    for conn in ledger.of_service(5200) {
-        opens.push((conn, compare::find(snapshot.connections()?, conn)?));
-    }
-    best_adds_up(&snapshot, opens.iter().copied())?;
-    for (_, value) in opens {
-        let sum = PARTS.iter().map(|name| part(value, name)).sum::<Result<u64>>()?;
-        near("the connect", part(value, "connect_ns")?, 400 * MS + sum)?;
-        ensure!(
-            part(value, "offer_to_probe_ns")? < 200 * MS,
-            "the wait for the offer is in offer_to_probe: {value}"
-        );
-    }
+    snapshot.check(|s| best_adds_up(s, ledger.of_service(5200)))?;
+    snapshot.check(|s| {
+        for conn in ledger.of_service(5200) {
+            let value = compare::find(s.connections()?, conn)?;
+            let sum = PARTS.iter().map(|name| part(value, name)).sum::<Result<u64>>()?;
+            near("the connect", part(value, "connect_ns")?, 400 * MS + sum)?;
+            ensure!(
+                part(value, "offer_to_probe_ns")? < 200 * MS,
+                "the wait for the offer is in offer_to_probe: {value}"
+            );
+        }
+        Ok(())
+    })?;
     Ok(streams)
 }
 
@@ -106,33 +116,59 @@ fn answer_held(top: &Top) -> Result<Stream> {
     host::host("mode 5201 hold 400")?;
     let stream = traffic::connect(5201)?;
     let snapshot = steps::exact(top)?;
-    let (conn, value) = only(&snapshot, 5201)?;
-    add_up(&snapshot, &conn, &value)?;
-    near("the wait for the host's answer", part(&value, "host_open_ns")?, 400 * MS)?;
-    near("the connect", part(&value, "connect_ns")?, conn.opened_ns - conn.offered_ns)?;
+    snapshot.check(|s| {
+        let (conn, value) = only(s, 5201)?;
+        add_up(s, &conn, &value)?;
+        near("the wait for the host's answer", part(&value, "host_open_ns")?, 400 * MS)?;
+        near("the connect", part(&value, "connect_ns")?, conn.opened_ns - conn.offered_ns)
+    })?;
     Ok(stream)
 }
 
 /// The host answers when it is told to.
 fn answer_awaited(top: &Top) -> Result<Stream> {
     host::host("mode 5202 noopen")?;
-    let connecting = thread::spawn(|| traffic::connect(5202));
+    let connecting = thread::spawn(|| Stream::connect_within(5202, PATIENCE));
     top.wait("a connection that is being opened", |s| {
         ensure!(s.connections()?.iter().any(|c| c["state"] == "opening"), "none");
-        Ok(())
+        compare::expect(s, "accounting/open/in_flight", 1)
+    })?;
+    // Two more offers, which wait for the worker; the host must not take them back meanwhile.
+    host::host("refuse_delay 20000")?;
+    host::host("mode 5205 sink")?;
+    let mut behind = Vec::new();
+    for count in 1..=2 {
+        behind.push(thread::spawn(|| Stream::connect_within(5205, PATIENCE)));
+        steps::wait_ledger("it is offered", |l| {
+            l.of_service(5205).filter(|c| c.offered_ns > 0).count() == count
+        })?;
+        thread::sleep(Duration::from_millis(200));
+    }
+    let offered = host::ledger()?.of_service(5205).next().context("not in the ledger")?.offered_ns;
+    top.wait("offers that wait", |s| {
+        compare::expect(s, "totals/offers_waiting", 2)?;
+        near("the older one's wait", s.number("totals/oldest_offer_ns")?, s.number("uptime_ns")? - offered)
     })?;
     thread::sleep(Duration::from_millis(400));
     host::host("release 5202")?;
     let stream = connecting.join().map_err(|_| anyhow!("the thread panicked"))??;
+    for thread in behind {
+        traffic::close(thread.join().map_err(|_| anyhow!("the thread panicked"))??)?;
+    }
+    steps::wait_ledger("they are gone", |l| l.of_service(5205).all(|c| !c.live()))?;
     let snapshot = steps::exact(top)?;
-    let (conn, value) = only(&snapshot, 5202)?;
-    add_up(&snapshot, &conn, &value)?;
-    let before: u64 = PARTS[..3].iter().map(|name| part(&value, name)).sum::<Result<u64>>()?;
-    near(
-        "the wait for the host's answer",
-        part(&value, "host_open_ns")?,
-        conn.opened_ns - conn.offered_ns - before,
-    )?;
+    snapshot.check(|s| {
+        compare::expect_all(s, &[("totals/offers_waiting", 0), ("accounting/open/in_flight", 0)])?;
+        ensure!(s.at("totals/oldest_offer_ns").is_some_and(Value::is_null), "none waits");
+        let (conn, value) = only(s, 5202)?;
+        add_up(s, &conn, &value)?;
+        let before: u64 = PARTS[..3].iter().map(|name| part(&value, name)).sum::<Result<u64>>()?;
+        near(
+            "the wait for the host's answer",
+            part(&value, "host_open_ns")?,
+            conn.opened_ns - conn.offered_ns - before,
+        )
+    })?;
     Ok(stream)
 }
 
@@ -149,12 +185,14 @@ fn behind_another(top: &Top) -> Result<Vec<Stream>> {
     let [first, second] = ledger.of_service(5203).collect::<Vec<_>>()[..] else {
         anyhow::bail!("not two connections")
     };
-    let value = compare::find(snapshot.connections()?, second)?;
-    add_up(&snapshot, second, value)?;
-    let wait = first.opened_ns.saturating_sub(second.offered_ns);
-    ensure!(wait > 200 * MS, "the two did not come together: {wait} ns");
-    near("the wait behind another", part(value, "offer_to_probe_ns")?, wait)?;
-    near("the wait for the host's answer", part(value, "host_open_ns")?, 400 * MS)?;
+    snapshot.check(|s| {
+        let value = compare::find(s.connections()?, second)?;
+        add_up(s, second, value)?;
+        let wait = first.opened_ns.saturating_sub(second.offered_ns);
+        ensure!(wait > 200 * MS, "the two did not come together: {wait} ns");
+        near("the wait behind another", part(value, "offer_to_probe_ns")?, wait)?;
+        near("the wait for the host's answer", part(value, "host_open_ns")?, 400 * MS)
+    })?;
     Ok(streams)
 }
 
@@ -177,27 +215,19 @@ fn accept_delayed(top: &Top) -> Result<Vec<Stream>> {
     streams[1].receive_exact(&mut [0; 50])?;
     let received = uptime()?;
     let snapshot = steps::exact(top)?;
-    for (conn, accepted) in ledger.of_service(6200).zip(accepted) {
-        let value = compare::find(snapshot.connections()?, conn)?;
-        let established = established(&snapshot, value)?;
-        near("the wait to be accepted", part(value, "accept_wait_ns")?, accepted - established)?;
-        near("the first byte received", part(value, "first_byte_ns")?, received - established)?;
-        ensure!(value["latency"]["connect_ns"].is_null(), "no connect of the guest's: {value}");
-        ensure!(value["comm"] == "scenarios", "not accepted by us: {value}");
-    }
-    let mut opens = Vec::new();
-    for conn in ledger.of_service(6200) {
-        opens.push((conn, compare::find(snapshot.connections()?, conn)?));
-    }
-    best_adds_up(&snapshot, opens.into_iter())?;
-    compare::expect_of(
-        snapshot.listener(6200)?,
-        &[("accepted", 2), ("max_backlog", 8), ("peak_backlog", 2)],
-    )?;
-    compare::expect_all(
-        &snapshot,
-        &[("latency/first_byte_rx/count", 2), ("latency/first_byte_tx/count", 0)],
-    )?;
+    snapshot.check(|s| {
+        for (conn, accepted) in ledger.of_service(6200).zip(&accepted) {
+            let value = compare::find(s.connections()?, conn)?;
+            let established = established(s, value)?;
+            near("the wait to be accepted", part(value, "accept_wait_ns")?, *accepted - established)?;
+            near("the first byte received", part(value, "first_byte_ns")?, received - established)?;
+            ensure!(value["latency"]["connect_ns"].is_null(), "no connect of the guest's: {value}");
+            ensure!(value["comm"] == "scenarios", "not accepted by us: {value}");
+        }
+        best_adds_up(s, ledger.of_service(6200))?;
+        compare::expect_of(s.listener(6200)?, &[("accepted", 2), ("max_backlog", 8), ("peak_backlog", 2)])?;
+        compare::expect_all(s, &[("latency/first_byte_rx/count", 2), ("latency/first_byte_tx/count", 0)])
+    })?;
 
     host::host("mode 5204 sink")?;
     let stream = traffic::connect(5204)?;
@@ -206,9 +236,11 @@ fn accept_delayed(top: &Top) -> Result<Vec<Stream>> {
     stream.send(b"first")?;
     let sent = uptime()?;
     let snapshot = steps::exact(top)?;
-    let (_, value) = only(&snapshot, 5204)?;
-    near("the first byte sent", part(&value, "first_byte_ns")?, sent - connected)?;
-    compare::expect(&snapshot, "latency/first_byte_tx/count", 1)?;
+    snapshot.check(|s| {
+        let (_, value) = only(s, 5204)?;
+        near("the first byte sent", part(&value, "first_byte_ns")?, sent - connected)?;
+        compare::expect(s, "latency/first_byte_tx/count", 1)
+    })?;
     streams.push(stream);
     Ok(streams)
 }

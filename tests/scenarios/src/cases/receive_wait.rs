@@ -36,7 +36,8 @@ fn run() -> Result<()> {
     })?;
     thread::sleep(Duration::from_millis(300));
     host::host("write 100 5310")?;
-    let mut imposed = reader.join().map_err(|_| anyhow!("the reader panicked"))??? - begun;
+    let first = reader.join().map_err(|_| anyhow!("the reader panicked"))??? - begun;
+    let mut imposed = first;
     let shows = |waits, in_data, errors, imposed| {
         top.wait("the waits so far", |s| {
             let value = s.connection()?;
@@ -50,7 +51,9 @@ fn run() -> Result<()> {
             ];
             compare::expect_of(value, &wanted)?;
             compare::expect(s, "latency/recv_wait/count", in_data)?;
-            near("the sum of waits", number(value, "rx/wait_ns")?, imposed)
+            near("the wait that ended in data", s.number("latency/recv_wait/max_ns")?, first)?;
+            near("the sum of waits", number(value, "rx/wait_ns")?, imposed)?;
+            near("the sum of waits", s.number("totals/wait_ns")?, imposed)
         })
     };
     shows(1, 1, 0, imposed)?;

@@ -5,6 +5,7 @@ use std::thread;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use hvsock_guest::{host, traffic};
 
+use super::fields::occupancy;
 use crate::compare;
 use crate::runner::Scenario;
 use crate::snapshot::number;
@@ -46,10 +47,16 @@ fn run() -> Result<()> {
             ("tx/bytes", PAYLOAD),
             ("tx/packets", 6),
         ];
-        for (path, expected) in wanted {
-            let got = number(value, path)?;
-            ensure!(got == expected, "{path}: expected {expected}, got {got} in {value}");
+        compare::expect_of(value, &wanted)?;
+        // After each packet: 4,128, 8,256, 12,384, 16,512 and 20,640 of 24,576 bytes; then full.
+        let mut steps = vec![0; 17];
+        for step in [2, 5, 8, 10, 13, 16] {
+            steps[step] = 1;
         }
+        let got = occupancy(value, "out")?;
+        ensure!(got == steps, "occupancy: expected {steps:?}, got {got:?}");
+        // After the last two less than a page and its headers was left.
+        compare::expect_of(value, &[("rings/out/full_by_2016_rule", 2)])?;
         compare::accounting(s)
     })?;
     let sender = thread::spawn(move || stream.send(&traffic::pattern(0, MORE as usize)).map(|()| stream));

@@ -50,7 +50,7 @@ fn run() -> Result<()> {
     }
     let sizes: Vec<u64> = ledger.conns.iter().map(|c| c.out_size).collect();
     ensure!(sizes[2] > sizes[1] && sizes[0] > sizes[2], "the sizes do not follow the buffers: {sizes:?}");
-    compare::expect(&snapshot, "totals/ring_memory_bytes", memory)?;
+    snapshot.check(|s| compare::expect(s, "totals/ring_memory_bytes", memory))?;
     streams.into_iter().try_for_each(traffic::close)?;
     steps::all_gone_exact(&top)?;
     top.stop()

@@ -79,7 +79,8 @@ fn run() -> Result<()> {
         wanted.check(&top, imposed)?;
     }
     stream.set_patience(Duration::from_secs(20))?;
-    imposed += in_room(&top, &stream)?;
+    let in_room = in_room(&top, &stream)?;
+    imposed += in_room;
     wanted.stalls += 1;
     wanted.in_room = 1;
     wanted.calls += 1;
@@ -88,8 +89,20 @@ fn run() -> Result<()> {
     traffic::close(stream)?;
     steps::all_gone()?;
     let snapshot = steps::exact(&top)?;
-    compare::expect_all(&snapshot, &[("totals/stalls", wanted.stalls), ("totals/eagain", wanted.eagain)])?;
-    near("the sum of stalls", snapshot.number("totals/stall_ns")?, imposed)?;
+    snapshot.check(|s| {
+        compare::expect_all(
+            s,
+            &[
+                ("totals/stalls", wanted.stalls),
+                ("totals/eagain", wanted.eagain),
+                ("totals/short_writes", wanted.short_writes),
+                ("totals/failed_writes", 0),
+                ("totals/teardown_failures", 0),
+            ],
+        )?;
+        near("the stall that ended in room", s.number("latency/send_stall/max_ns")?, in_room)?;
+        near("the sum of stalls", s.number("totals/stall_ns")?, imposed)
+    })?;
 
     partly_sent(&top)?;
     as_the_host_sees_it(&top)?;
