@@ -7,6 +7,7 @@ mod bed;
 mod bpf;
 mod cases;
 mod compare;
+mod doctor;
 mod events;
 mod histograms;
 mod interrupt;

@@ -9,6 +9,8 @@ mod closed_by_guest;
 mod closed_by_host;
 mod connect_failures;
 mod denied;
+mod doctor;
+mod doctor_not_root;
 mod download;
 mod echo;
 mod fields;
@@ -25,6 +27,7 @@ mod inventory_owners;
 mod inventory_sysfs;
 mod killed;
 mod kprobes;
+mod least_privilege;
 mod lifecycle;
 mod no_btf;
 mod no_hv_sock;
@@ -73,6 +76,9 @@ pub(crate) const ALL: &[Scenario] = &[
     pipe_closed::SCENARIO,
     no_btf::SCENARIO,
     no_hv_sock::SCENARIO,
+    doctor::SCENARIO,
+    doctor_not_root::SCENARIO,
+    least_privilege::SCENARIO,
     fields::SCENARIO,
     not_permitted::SCENARIO,
     open_failures::SCENARIO,
