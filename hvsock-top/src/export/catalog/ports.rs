@@ -72,6 +72,7 @@ fn opens(opens: &Opens, rows: &[PortRow]) -> Vec<Family> {
         ("interrupted", to.interrupted),
         ("unreachable", to.unreachable),
         ("not_permitted", to.not_permitted),
+        ("abandoned", to.abandoned),
         ("other", to.other),
     ];
     for row in rows {
@@ -92,7 +93,6 @@ fn opens(opens: &Opens, rows: &[PortRow]) -> Vec<Family> {
             failed.whole(labels, count(known.is_some(), &row.sum.connects, name));
         }
     }
-    failed.whole(vec![label("port", NONE), label("reason", "abandoned")], to.abandoned);
     vec![offered, failed]
 }
 
