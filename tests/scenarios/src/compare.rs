@@ -138,7 +138,7 @@ pub(crate) fn totals(snapshot: &Snapshot, ledger: &Ledger) -> Result<()> {
 }
 
 /// What connections carried, by port: counted apart from the totals, it comes to the same.
-fn by_port(snapshot: &Snapshot) -> Result<()> {
+pub(crate) fn by_port(snapshot: &Snapshot) -> Result<()> {
     let ports = snapshot.list("ports")?;
     for name in [
         "tx_bytes",

@@ -66,6 +66,8 @@ fn run() -> Result<()> {
         Ok(())
     })?;
     top.wait("the time", |s| {
+        let (told, now) = (s.number("uptime_ns")?, uptime()?);
+        ensure!(told < now && now - told < 5_000_000_000, "uptime_ns: it is {now}, got {told}");
         let now = clock_gettime(ClockId::Realtime).tv_sec;
         let time = seconds(s.at("time").context("no time")?)?;
         ensure!((now - time).abs() <= 2, "time: expected {now}, the clock's, got {time}");
@@ -292,6 +294,7 @@ fn ids(top: &Top) -> Result<()> {
     let id = |value: &Value| value["id"].as_str().map(str::to_owned).context("no id");
     let first = traffic::connect_all(5481, 3)?;
     let seen = steps::exact(top)?;
+    seen.check(|s| compare::expect(s, "totals/relids_used", 3))?;
     let before =
         seen.connections()?.iter().map(|v| Ok((v["relid"].clone(), id(v)?))).collect::<Result<Vec<_>>>()?;
     ensure!(

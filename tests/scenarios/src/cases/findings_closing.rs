@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use hvsock_guest::{host, traffic};
 
+use crate::compare;
 use crate::runner::Scenario;
 use crate::steps;
 use crate::top::Top;
@@ -50,6 +51,7 @@ fn run() -> Result<()> {
     let finding = top.finds("teardown_failed")?;
     ensure!(finding["evidence"]["failures"] == 1, "{finding}");
     steps::all_gone()?;
+    top.wait("one failure", |s| compare::expect(s, "totals/teardown_failures", 1))?;
     top.finds_only(&[
         "channels_leaked",
         "close_timeouts",

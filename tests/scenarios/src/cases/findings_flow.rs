@@ -63,7 +63,7 @@ fn run() -> Result<()> {
             Ok(())
         };
         text("summary", "senders of 1 connection at port 5410 wait for room")?;
-        text("remedy", "SO_SNDBUF")?;
+        text("remedy", "set SO_SNDBUF before connect(2)")?;
         text("severity", "warning")?;
         ensure!(found["connections"] == serde_json::json!([stalled["id"]]), "not the one: {found}");
         let wait = number(stalled, "tx/stalled_for_ns")?;

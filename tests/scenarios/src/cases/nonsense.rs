@@ -66,6 +66,7 @@ fn run() -> Result<()> {
         let failed = u64::from(refused);
         compare::expect_of(compare::find(s.connections()?, conn)?, &[("tx/failed_writes", failed)])?;
         compare::expect(s, "totals/failed_writes", failed)?;
+        compare::by_port(s)?;
         let Some(conn) = ledger.of_service(5500).next() else { anyhow::bail!("not in the ledger") };
         compare::expect_of(
             compare::find(s.connections()?, conn)?,

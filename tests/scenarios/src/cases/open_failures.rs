@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hvsock_guest::host;
 use hvsock_guest::vsock::Listener;
+use serde_json::{Value, json};
 
 use crate::compare;
 use crate::events::{Events, count};
@@ -69,13 +70,16 @@ fn run() -> Result<()> {
             "expected {all} outcomes from the host and none to it: {:?}",
             s.at("opens")
         );
-        let ports = FAILURES.iter().filter(|(why, _, _)| *why != "not_vsock");
-        let ports = ports.map(|(why, port, times)| {
-            serde_json::json!({ "port": port, "direction": "from_host", "offers": { *why: times }, "connects": {} })
-        });
         // A foreign service has no port.
-        let (got, expected) = (s.list("ports")?, ports.collect::<Vec<_>>());
-        ensure!(got == expected, "ports: expected {expected:?}, got {got:?}");
+        let ports: Vec<_> = FAILURES.iter().filter(|(why, _, _)| *why != "not_vsock").collect();
+        let seen = s.list("ports")?;
+        ensure!(seen.len() == ports.len(), "expected {} ports, got {seen:?}", ports.len());
+        for ((why, port, times), seen) in ports.into_iter().zip(seen) {
+            let expected = json!([port, "from_host", { *why: times }, {}, 0, 0]);
+            let names = ["port", "direction", "offers", "connects", "live", "closed"];
+            let got: Value = names.iter().map(|name| seen[name].clone()).collect();
+            ensure!(got == expected, "expected {expected}, got {seen}");
+        }
         ensure!(s.connections()?.is_empty(), "connections remain: {:?}", s.connections()?);
         ensure!(s.sum("closes")? == 0, "closes of what was never open: {:?}", s.at("closes"));
         histograms::consistent(s)?;
