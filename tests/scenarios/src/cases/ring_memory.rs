@@ -44,7 +44,10 @@ fn run() -> Result<()> {
         l.conns.len() == CONNECTIONS && l.conns.iter().all(|c| c.opened_ns > 0 || c.refused)
     })?;
     let failed = ledger.conns.iter().filter(|c| c.opened_ns == 0).count();
-    ensure!((1..CONNECTIONS).contains(&failed), "{failed} of {CONNECTIONS} failed: memory was not short as it should be");
+    ensure!(
+        (1..CONNECTIONS).contains(&failed),
+        "{failed} of {CONNECTIONS} failed: memory was not short as it should be"
+    );
 
     let wanted = [
         ("opens/from_host/ring_enomem", failed as u64),
@@ -53,14 +56,20 @@ fn run() -> Result<()> {
         ("opens/from_host/host_refused", 0),
     ];
     let finding = top.finds("ring_memory")?;
-    ensure!(finding["severity"] == "critical" && finding["evidence"]["failed_opens"] == failed, "{failed}: {finding}");
+    ensure!(
+        finding["severity"] == "critical" && finding["evidence"]["failed_opens"] == failed,
+        "{failed}: {finding}"
+    );
     ensure!(finding["evidence"]["block_bytes"] == MIB, "a block of 1 MiB: {finding}");
     let snapshot = top.wait("as many as failed", |s| {
         compare::expect_all(s, &wanted)?;
         compare::accounting(s)
     })?;
     let port = snapshot.list("ports")?.iter().find(|p| p["port"] == 6700).context("no port 6700")?;
-    compare::expect_of(port, &[("offers/ring_enomem", failed as u64), ("live", (CONNECTIONS - failed) as u64)])?;
+    compare::expect_of(
+        port,
+        &[("offers/ring_enomem", failed as u64), ("live", (CONNECTIONS - failed) as u64)],
+    )?;
     events.wait("an event for each that failed", |seen| {
         let got = count(seen, "open_failed", Some("ring_enomem"), 6700);
         ensure!(got == failed, "expected {failed} events, got {got}");
