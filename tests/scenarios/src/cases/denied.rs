@@ -17,7 +17,7 @@ use crate::steps;
 use crate::top::Top;
 
 pub(super) const SCENARIO: Scenario = Scenario {
-    timeout: Duration::from_mins(5),
+    timeout: Duration::from_mins(10),
     ..Scenario::new(
         "denied",
         "each probe denied in turn: what needs it is null, everything else as exact as ever",

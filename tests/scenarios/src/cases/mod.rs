@@ -43,7 +43,6 @@ mod reload;
 mod rescind_load;
 mod rescind_unread;
 mod ring_full;
-mod ring_memory;
 mod ring_sizes;
 mod send_stall;
 mod signals;
@@ -91,7 +90,6 @@ pub(crate) const ALL: &[Scenario] = &[
     close_slow::SCENARIO,
     rescind_unread::SCENARIO,
     ring_sizes::SCENARIO,
-    ring_memory::SCENARIO,
     lifecycle::SCENARIO,
     kprobes::SCENARIO,
     nonsense::SCENARIO,
