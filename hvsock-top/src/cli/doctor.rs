@@ -6,10 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use super::{
-    Failure,
-    args::{DoctorArgs, LiveArgs},
-};
+use super::{Failure, args::DoctorArgs, live::LiveArgs};
 use crate::{
     collect::examine,
     model::{

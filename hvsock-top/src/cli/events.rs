@@ -6,12 +6,7 @@ use std::{
 };
 
 use super::{
-    Failure,
-    args::{EventsArgs, LiveArgs},
-    input::open_recording,
-    least,
-    log::KernelLog,
-    signals::Stop,
+    Failure, args::EventsArgs, input::open_recording, least, live::LiveArgs, log::KernelLog, signals::Stop,
 };
 use crate::{
     collect::{Events, Live},

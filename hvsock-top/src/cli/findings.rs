@@ -9,12 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    Failure,
-    args::{FindingsArgs, LiveArgs},
-    input::Input,
-    signals::Stop,
-};
+use super::{Failure, args::FindingsArgs, input::Input, live::LiveArgs, signals::Stop};
 use crate::{
     findings::{Diary, Entry, LIMITS, RULES},
     model::{Finding, Number, Severity},

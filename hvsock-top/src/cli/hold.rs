@@ -9,11 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    Failure,
-    args::{HoldArgs, LiveArgs},
-    signals::Stop,
-};
+use super::{Failure, args::HoldArgs, live::LiveArgs, signals::Stop};
 use crate::{collect::Live, kernel::Verdict, model::Source as _};
 
 /// What is attached, and what that took.

@@ -8,9 +8,8 @@ use std::{
 use clap::Args;
 
 use super::{
-    Failure,
-    args::LiveArgs,
-    least,
+    Failure, least,
+    live::LiveArgs,
     log::KernelLog,
     signals::{Stop, Ticks},
 };

@@ -5,13 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Failure,
-    args::{JsonArgs, LiveArgs},
-    input::Input,
-    judging::Judging,
-    signals::Stop,
-};
+use super::{Failure, args::JsonArgs, input::Input, judging::Judging, live::LiveArgs, signals::Stop};
 use crate::model::Snapshot;
 
 /// Between Snapshots, where nothing else is said.

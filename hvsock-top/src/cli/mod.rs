@@ -10,6 +10,7 @@ mod input;
 mod json;
 mod judging;
 mod least;
+mod live;
 mod log;
 mod replay;
 mod serve;

@@ -10,9 +10,9 @@ use clap::Args;
 
 use super::{
     Failure,
-    args::{LiveArgs, interval},
     input::{FromFile, Input, speed},
     judging::JudgeArgs,
+    live::{LiveArgs, interval},
     signals::Stop,
 };
 use crate::{

@@ -4,9 +4,9 @@ use hvsock_common::{ConnRecord, Hook, RING_RESERVE, State as Stage, UNKNOWN, fla
 
 use super::{
     clock::Moment,
-    counters::{CLOSE, FIRST_BYTE, STALL, WAIT},
     guid, name,
-    older::{NO_PORT, UNTOLD},
+    together::{CLOSE, FIRST_BYTE, STALL, WAIT},
+    untold::{NO_PORT, UNTOLD},
 };
 use crate::model::{
     Callbacks, Connection, ConnectionLatency, Direction, InRing, OutRing, Received, Rings, Sent, State,

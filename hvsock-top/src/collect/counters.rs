@@ -4,20 +4,15 @@ use std::collections::BTreeMap;
 
 use hvsock_common::{
     Accounting, CONNECT_RESULTS, ClosedTotals, Closes, ConnectResult, CpuCounters, Direction, Histogram,
-    Hook, Latency, OPEN_RESULTS, OpenResult, bucket_bounds,
+    Hook, Latency, MAX_RELIDS, OPEN_RESULTS, OpenResult, bucket_bounds,
 };
 
-use super::totals;
+use super::{
+    slots::Pass,
+    together::{CLOSE, FIRST_BYTE, STALL, WAIT},
+    totals, vmbus,
+};
 use crate::{kernel::Mapped, model};
-
-/// A send stall begins at one event and ends at either of two; the next is counted only when it has ended.
-pub(super) const STALL: &[Hook] = &[Hook::SendBlock, Hook::SendReady, Hook::SendEnd];
-/// The same for a reader's wait.
-pub(super) const WAIT: &[Hook] = &[Hook::RecvBlock, Hook::Dequeue, Hook::RecvEnd];
-/// The first byte goes either way: with one of them unseen, the first that is seen may not be it.
-pub(super) const FIRST_BYTE: &[Hook] = &[Hook::Enqueue, Hook::Dequeue];
-/// A close ends by the host's answer or by time-out: with one of them unseen, the other is taken for it.
-pub(super) const CLOSE: &[Hook] = &[Hook::Release, Hook::Rescind, Hook::CloseTimeout];
 
 /// The sums over all CPUs.
 #[derive(Clone)]
@@ -166,6 +161,33 @@ impl Sums {
                 ring_enomem: offered(&[Hook::HostOpen], &[OpenResult::RingEnomem]),
                 host_refused: offered(&[Hook::HostOpen], &[OpenResult::HostRefused]),
             },
+        }
+    }
+
+    /// The sums over everything. What the table of offers says is filled in by whoever has it.
+    pub(super) fn totals(
+        &self,
+        pass: &Pass,
+        connections: &[model::Connection],
+        sees: &impl Fn(Hook) -> bool,
+    ) -> model::Totals {
+        let mut sum = self.closed;
+        for record in &pass.live {
+            totals::add(&mut sum, &totals::so_far(record));
+        }
+        model::Totals {
+            traffic: totals::traffic(&sum, sees),
+            live_connections: Some(connections.len() as u64),
+            closed_connections: Some(self.closed.connections),
+            relids_used: vmbus::channels(),
+            relids_max: MAX_RELIDS as u64,
+            ring_memory_bytes: connections.iter().map(|c| c.rings.memory_bytes).sum(),
+            never_accepted: sees(Hook::Accept).then_some(self.never_accepted),
+            offers_waiting: None,
+            oldest_offer_ns: None,
+            host_refusals: sees(Hook::HostMessage).then_some(self.host_refusals),
+            teardown_failures: sees(Hook::Teardown).then_some(self.teardown_failures),
+            binds_not_permitted: sees(Hook::Bind).then_some(self.bind_not_permitted),
         }
     }
 

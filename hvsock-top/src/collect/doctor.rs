@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
-use hvsock_common::Hook;
-
 use super::{
     Live, LiveOptions, live, older,
     problems::{self, Evidence},
 };
 use crate::{
-    kernel::{self, Blind, BtfIn, Circumstances, Event, Held, Necessity, Presence, Survey},
+    kernel::{self, Blind, BtfIn, Circumstances, Held, Necessity, Presence, Survey},
     model::{
         Module, Source as _,
         doctor::{
@@ -179,11 +177,4 @@ impl Binary {
             path: file.map(|p| p.display().to_string()),
         }
     }
-}
-
-/// Events that nothing but a tracepoint sees.
-pub(super) fn by_tracepoint_only() -> impl Iterator<Item = Hook> {
-    let only =
-        |e: &&Event| e.candidates.iter().all(|c| matches!(c.attach, kernel::Attach::Tracepoint { .. }));
-    kernel::EVENTS.iter().filter(only).map(|event| event.hook)
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{HashMap, MapData};
 use hvsock_common::{Direction, Hook, ListenerRecord, OpenResult, PortKey, PortRecord};
 
-use super::{guid, name, older::UNTOLD};
+use super::{guid, name, untold::UNTOLD};
 use crate::{
     kernel::Loaded,
     model::{Listener, ListenerDrops},

@@ -9,13 +9,13 @@ use super::{
     attached::{Attached, Before, Presence, Reading},
     clock::{Moment, monotonic_ns},
     connections::{Sight, describe},
-    counters::{self, CLOSE, Sums},
+    counters::{self, Sums},
     events::SENDERS,
     listeners,
     older::{self, Older},
     pace::Pace,
     ports, slots, system,
-    totals::totals,
+    together::CLOSE,
     vmbus,
 };
 use crate::{
@@ -232,7 +232,7 @@ impl Source for Live {
             totals: Totals {
                 offers_waiting: waiting.as_ref().map(|w| w.count),
                 oldest_offer_ns: waiting.and_then(|w| w.oldest_ns).map(|ns| moment.ns.saturating_sub(ns)),
-                ..totals(&pass, &sums, &connections, &sees)
+                ..sums.totals(&pass, &connections, &sees)
             },
             ports: ports::describe(&ports, &pass.live, sees),
             connections,

@@ -18,7 +18,9 @@ mod ports;
 mod problems;
 mod slots;
 mod system;
+mod together;
 mod totals;
+mod untold;
 mod vmbus;
 
 pub use doctor::examine;

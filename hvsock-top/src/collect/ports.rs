@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{HashMap, MapData};
 use hvsock_common::{CONNECT_RESULTS, ConnRecord, Direction, Hook, OPEN_RESULTS, PortKey, PortRecord};
 
-use super::{connections::direction, older::UNTOLD, totals};
+use super::{connections::direction, totals, untold::UNTOLD};
 use crate::{kernel::Loaded, model::Port};
 
 /// Key of the port table, as aya wants it.

@@ -3,14 +3,19 @@
 use caps::Capability;
 use hvsock_common::Hook;
 
-use super::{
-    doctor::by_tracepoint_only,
-    older::{NoSockets, Sight},
-};
+use super::older::{NoSockets, Sight};
 use crate::{
-    kernel::{Blind, BtfIn, Held, How, LOOKING, Necessity, Need, Presence, Survey, Verdict},
+    kernel::{
+        Attach, Blind, BtfIn, EVENTS, Event, Held, How, LOOKING, Necessity, Need, Presence, Survey, Verdict,
+    },
     model::doctor::{Binary, Problem, Severity},
 };
+
+/// Events that nothing but a tracepoint sees.
+fn by_tracepoint_only() -> impl Iterator<Item = Hook> {
+    let only = |e: &&Event| e.candidates.iter().all(|c| matches!(c.attach, Attach::Tracepoint { .. }));
+    EVENTS.iter().filter(only).map(|event| event.hook)
+}
 
 /// All that is known.
 pub(super) struct Evidence<'a> {

@@ -30,7 +30,7 @@ const ALL: [Capability; 4] = [
 
 fn case() -> Case {
     let part = |name| Part { name, presence: Some(Presence::Module), btf: BtfIn::Module, loadable: None };
-    let verdict = |event: &crate::kernel::Event| Verdict {
+    let verdict = |event: &Event| Verdict {
         hook: event.hook,
         symbol: Some(event.candidates[0].symbol),
         how: How::Trampoline,

@@ -1,13 +1,9 @@
 //! Sums over connections, the live and those that are gone: of all, and of each port.
 
-use hvsock_common::{ClosedTotals, ConnRecord, Hook, MAX_RELIDS};
+use hvsock_common::{ClosedTotals, ConnRecord, Hook};
 
-use super::{
-    counters::{STALL, Sums, WAIT},
-    slots::Pass,
-    vmbus,
-};
-use crate::model::{Connection, Totals, Traffic};
+use super::together::{STALL, WAIT};
+use crate::model::Traffic;
 
 macro_rules! add_fields {
     ($to:expr, $from:expr, $($field:ident),+) => {{
@@ -73,32 +69,5 @@ pub(super) fn traffic(sum: &ClosedTotals, sees: &impl Fn(Hook) -> bool) -> Traff
         failed_writes: of(&[Hook::RingWrite], sum.failed_writes),
         ring_invalid: of(&[Hook::RingWrite, Hook::Callback], sum.ring_invalid),
         wait_ns: of(WAIT, sum.wait_ns),
-    }
-}
-
-/// The sums over everything. What the table of offers says is filled in by whoever has it.
-pub(super) fn totals(
-    pass: &Pass,
-    sums: &Sums,
-    connections: &[Connection],
-    sees: &impl Fn(Hook) -> bool,
-) -> Totals {
-    let mut sum = sums.closed;
-    for record in &pass.live {
-        add(&mut sum, &so_far(record));
-    }
-    Totals {
-        traffic: traffic(&sum, sees),
-        live_connections: Some(connections.len() as u64),
-        closed_connections: Some(sums.closed.connections),
-        relids_used: vmbus::channels(),
-        relids_max: MAX_RELIDS as u64,
-        ring_memory_bytes: connections.iter().map(|c| c.rings.memory_bytes).sum(),
-        never_accepted: sees(Hook::Accept).then_some(sums.never_accepted),
-        offers_waiting: None,
-        oldest_offer_ns: None,
-        host_refusals: sees(Hook::HostMessage).then_some(sums.host_refusals),
-        teardown_failures: sees(Hook::Teardown).then_some(sums.teardown_failures),
-        binds_not_permitted: sees(Hook::Bind).then_some(sums.bind_not_permitted),
     }
 }

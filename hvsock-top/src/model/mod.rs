@@ -2,6 +2,7 @@
 //!
 //! JSON names are stable. Durations end in `_ns`, sizes in `_bytes`. What was not measured is `None` (JSON `null`), never zero.
 
+#[cfg(test)]
 mod blank;
 mod connection;
 pub mod doctor;

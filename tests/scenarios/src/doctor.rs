@@ -1,7 +1,7 @@
 //! `hvsock-top doctor --json`: its report, and the commands it gives.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -10,9 +10,6 @@ use crate::once::{self, Ended};
 
 /// The command as it is run where nothing is in its way.
 pub(crate) const DOCTOR: &str = "hvsock-top doctor --json";
-
-/// Where the stand-ins lie.
-const STAND_INS: &str = "/tmp/stand-ins";
 
 /// Programs that distributions have and this guest has not, so that the commands of the report can be run to the letter. Root runs them.
 const PROGRAMS: [(&str, &str); 3] = [
@@ -120,11 +117,12 @@ impl Report {
 
 /// The command, with the stand-ins on its path.
 pub(crate) fn with_stand_ins(command: &str) -> Result<String> {
-    fs::create_dir_all(STAND_INS)?;
+    let folder = env::temp_dir().join("stand-ins");
+    fs::create_dir_all(&folder)?;
     for (name, text) in PROGRAMS {
-        let path = format!("{STAND_INS}/{name}");
+        let path = folder.join(name);
         fs::write(&path, format!("#!/bin/sh\n{text}\n"))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     }
-    Ok(format!("PATH={STAND_INS}:$PATH; {command}"))
+    Ok(format!("PATH={}:$PATH; {command}", folder.display()))
 }

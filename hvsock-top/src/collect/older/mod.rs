@@ -29,7 +29,11 @@ use self::{
     join::Joined,
     owners::{Owner, Owners},
 };
-use super::{connections::generation, guid, slots};
+use super::{
+    connections::generation,
+    guid, slots,
+    untold::{NO_PORT, UNTOLD},
+};
 use crate::kernel::Mapped;
 
 /// Where processes are shown.
@@ -40,12 +44,6 @@ const DEVICES: &str = "/sys/bus/vmbus/devices";
 
 /// Both ways shut down (`SHUTDOWN_MASK`, include/net/sock.h).
 const SHUT: u8 = 3;
-
-/// In a record's `state` or `direction`: not known. No state and no direction has this number.
-pub(super) const UNTOLD: u32 = u32::MAX;
-
-/// In a port, `VMADDR_PORT_ANY`, which no connection has: not known. In a backlog: not known.
-pub(super) const NO_PORT: u32 = u32::MAX;
 
 /// What was there before.
 pub(super) struct Older {

@@ -29,8 +29,18 @@ fn memory(connections: &[(&Connection, u64)]) -> Option<u64> {
     connections.iter().map(|(c, _)| c.rings.memory_bytes).sum()
 }
 
-fn ids<'a>(connections: &'a [(&Connection, u64)]) -> impl Iterator<Item = &'a str> {
-    connections.iter().map(|(c, _)| c.id.as_str())
+/// A finding about them. There must be one.
+fn about(
+    rule: &Rule,
+    severity: Severity,
+    connections: &[(&Connection, u64)],
+    summary: String,
+    remedy: &str,
+) -> Draft {
+    Draft::new(rule, severity, summary, remedy)
+        .about(connections.iter().map(|(c, _)| c.id.as_str()))
+        .with("connections", Some(connections.len() as u64))
+        .with("longest_ns", connections.first().map(|(_, since)| *since))
 }
 
 pub(super) fn closing_stuck(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
@@ -43,15 +53,13 @@ pub(super) fn closing_stuck(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
         time(longest)
     );
     vec![
-        Draft::new(
+        about(
             rule,
             Severity::Warning,
+            &stuck,
             summary,
             "look at the host's end of these connections: it has not closed them; after 8 s hv_sock gives up",
         )
-        .about(ids(&stuck))
-        .with("connections", Some(stuck.len() as u64))
-        .with("longest_ns", Some(longest))
         .limit("closing_ms", view.limits.closing_ms)
         .done(),
     ]
@@ -66,15 +74,7 @@ pub(super) fn channels_leaked(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
         time(longest)
     );
     vec![
-        Draft::new(
-            rule,
-            Severity::Critical,
-            summary,
-            "look for host processes that keep these sockets open; each holds a channel and its rings until they let go",
-        )
-        .about(ids(&leaked))
-        .with("connections", Some(leaked.len() as u64))
-        .with("longest_ns", Some(longest))
+        about(rule, Severity::Critical, &leaked, summary, "look for host processes that keep these sockets open; each holds a channel and its rings until they let go")
         .with("ring_memory_bytes", memory(&leaked))
         .done(),
     ]
@@ -107,15 +107,7 @@ pub(super) fn sockets_abandoned(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
         time(longest)
     );
     vec![
-        Draft::new(
-            rule,
-            Severity::Warning,
-            summary,
-            "the process does not close its sockets after the end: a leak of file descriptors, channels and rings",
-        )
-        .about(ids(&abandoned))
-        .with("connections", Some(abandoned.len() as u64))
-        .with("longest_ns", Some(longest))
+        about(rule, Severity::Warning, &abandoned, summary, "the process does not close its sockets after the end: a leak of file descriptors, channels and rings")
         .with("ring_memory_bytes", memory(&abandoned))
         .with("pid", oldest.pid)
         .limit("abandoned_ms", view.limits.abandoned_ms)
