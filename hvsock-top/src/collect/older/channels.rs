@@ -45,6 +45,11 @@ pub(super) fn list(driven: &Path) -> io::Result<Vec<Channel>> {
     Ok(channels)
 }
 
+/// Whether the channel of this device is open.
+pub(super) fn is_open(device: &Path) -> bool {
+    number(device, "state") == Some(OPENED)
+}
+
 fn channel(device: &Path) -> Option<Channel> {
     let text = |name: &str| fs::read_to_string(device.join(name)).ok();
     let guid = |name: &str| guid::parse(&text(name)?);
@@ -142,6 +147,8 @@ mod tests {
         let mut found = list(&folder.0).unwrap();
         found.sort_by_key(|c| !c.open);
         assert_eq!(found, [channel, Channel { open: false, ..channel }]);
+        assert!(is_open(&folder.0.join("70000001-facb-11e6-bd58-64006a7986d3")));
+        assert!(!is_open(&folder.0.join("offered")) && !is_open(&folder.0.join("gone")));
         assert!(list(Path::new("/no/such/folder")).is_err());
     }
 

@@ -16,7 +16,7 @@ mod sight;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use bytemuck::Zeroable as _;
@@ -49,11 +49,20 @@ const SHUT: u8 = 3;
 pub(super) struct Older {
     /// By relid.
     connections: BTreeMap<u32, ConnRecord>,
-    /// Offers that were not open yet, by relid: the turn of their slot.
-    opening: BTreeMap<u32, u64>,
+    /// Offers that were not open yet, by relid.
+    opening: BTreeMap<u32, Offer>,
     /// By the inode of their socket.
     listeners: BTreeMap<u32, Listening>,
     sight: Sight,
+}
+
+/// An offer that was not open yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offer {
+    /// The sequence number that its slot has if no hook has met it.
+    turn: u64,
+    /// The connection's GUID.
+    instance: [u8; 16],
 }
 
 /// Somebody who listens.
@@ -94,18 +103,24 @@ impl Older {
     /// one of the opens that were under way at the start, of which the hooks saw nothing, has come to its end.
     pub(super) fn look_again(&mut self, slots: &Mapped<ConnRecord>) {
         let mut opening = std::mem::take(&mut self.opening);
-        opening.retain(|relid, turn| slots::untouched(slots, *relid as usize, *turn));
-        let (channels, states) = if opening.is_empty() {
-            (Vec::new(), &[LISTEN][..])
-        } else {
+        opening.retain(|relid, offer| slots::untouched(slots, *relid as usize, offer.turn));
+        // One file of each tells whether there is anything new; all of them are listed only then.
+        let is_done = |offer: &Offer| channels::is_open(&device(&offer.instance));
+        let (channels, states) = if opening.values().any(is_done) {
             (
                 channels::list(Path::new(channels::DRIVEN)).unwrap_or_default(),
                 &[ESTABLISHED, CLOSING, LISTEN][..],
             )
+        } else {
+            (Vec::new(), &[LISTEN][..])
         };
         // If there was a list and is none any more, nobody is known to listen.
         let sockets = self.sight.no_sockets.is_none().then(|| diag::sockets(states).unwrap_or_default());
-        self.find(&channels, sockets.as_deref(), |relid| opening.get(&relid).copied());
+        self.find(&channels, sockets.as_deref(), |relid| opening.get(&relid).map(|offer| offer.turn));
+        if channels.is_empty() {
+            opening.retain(|_, offer| device(&offer.instance).exists());
+            self.opening = opening;
+        }
     }
 
     /// Notes what these lists show, and who has it; of the channels those for whose relid there is a turn. Says how many processes could
@@ -130,7 +145,8 @@ impl Older {
             }
         }
         let waiting = channels.iter().filter(|c| !c.open);
-        self.opening = waiting.filter_map(|c| Some((c.relid, turn(c.relid)?))).collect();
+        let offer = |c: &Channel| Some((c.relid, Offer { turn: turn(c.relid)?, instance: c.instance }));
+        self.opening = waiting.filter_map(offer).collect();
         self.listen(listening(), &owners);
         owners.unseen
     }
@@ -176,7 +192,7 @@ impl Older {
         let untouched = |record: &&ConnRecord| {
             slots::untouched(slots, record.relid as usize, record.seq)
                 // With several probes denied its end may be seen by none; then its device goes unseen, too.
-                && Path::new(DEVICES).join(guid::text(&record.instance)).exists()
+                && device(&record.instance).exists()
         };
         self.connections.values().filter(untouched).copied().collect()
     }
@@ -211,6 +227,11 @@ impl Older {
     pub(super) fn sight(&self) -> &Sight {
         &self.sight
     }
+}
+
+/// Where the kernel shows the device of this instance.
+fn device(instance: &[u8; 16]) -> PathBuf {
+    Path::new(DEVICES).join(guid::text(instance))
 }
 
 /// What is known of a connection, as the record that a hook would make of it. `turn` is the sequence number that its slot has then.

@@ -96,10 +96,11 @@ fn an_open_that_was_under_way_is_found_when_it_is_done() {
     let mut older = older(Vec::new());
     let offers = [Channel { open: false, ..channel(3) }, Channel { open: false, ..channel(4) }, channel(5)];
     older.find(&offers, Some(&[]), |relid| Some(u64::from(relid) * 4 + 2));
-    assert_eq!(older.opening, BTreeMap::from([(3, 14), (4, 18)]));
+    let offer = |relid, turn| (relid, Offer { turn, instance: channel(relid).instance });
+    assert_eq!(older.opening, BTreeMap::from([offer(3, 14), offer(4, 18)]));
     let later = [channel(3), channel(4), channel(5), channel(6)];
     let turns = std::mem::take(&mut older.opening);
-    older.find(&later, Some(&[socket(0)]), |relid| turns.get(&relid).copied().filter(|_| relid == 3));
+    older.find(&later, Some(&[socket(0)]), |relid| turns.get(&relid).map(|o| o.turn).filter(|_| relid == 3));
     assert_eq!(older.connections.keys().collect::<Vec<_>>(), [&3, &5], "4 was met by a hook, 6 is new");
     assert_eq!((older.connections[&3].seq, older.connections[&3].local_port), (14, 903));
     assert!(older.opening.is_empty());
