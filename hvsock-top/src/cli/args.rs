@@ -5,9 +5,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
+    diff::DiffArgs,
     input::{FromFile, ReplayArgs},
     judging::JudgeArgs,
     live::{LiveArgs, interval},
+    record::RecordArgs,
 };
 
 /// Shows what Hyper-V sockets are doing on this Linux guest, and what is wrong with them.
@@ -31,8 +33,12 @@ pub(super) enum Command {
     Events(EventsArgs),
     /// Watch for some seconds and say what is wrong, with evidence; exit 1 when something is
     Findings(FindingsArgs),
+    /// Record Snapshots and events in a file, until told to stop or while a command runs
+    Record(RecordArgs),
     /// Show a recording: as a table on a terminal, else as `json --replay` does
     Replay(ReplayArgs),
+    /// Compare two recordings, and mark differences that are more than noise
+    Diff(DiffArgs),
     /// Say what can be observed here, what not, why, and how to fix it; exit 1 when blind
     Doctor(DoctorArgs),
     /// Serve metrics for Prometheus, Snapshots and health over HTTP

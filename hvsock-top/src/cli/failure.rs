@@ -43,6 +43,16 @@ impl Failure {
         )
     }
 
+    /// What was asked for makes no sense.
+    pub(crate) fn senseless(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into(), code: Self::USAGE }
+    }
+
+    /// A command that was to be run cannot be; the code is a shell's.
+    pub(crate) fn of_command(what: impl Into<String>, remedy: impl Into<String>, code: u8) -> Self {
+        Self { what: what.into(), remedy: remedy.into(), code }
+    }
+
     /// The table was asked for where it cannot be shown.
     pub(crate) fn no_terminal() -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Exit codes and error texts are decided here.
 
 mod args;
+mod diff;
 mod doctor;
 mod events;
 mod failure;
@@ -12,10 +13,12 @@ mod judging;
 mod least;
 mod live;
 mod log;
+mod record;
 mod replay;
 mod serve;
 mod signals;
 mod table;
+mod workload;
 
 use std::{
     io::{self, Write as _},
@@ -41,10 +44,13 @@ pub fn run() -> ExitCode {
         Some(Command::Json(args)) if args.schema => print_schema(&schema::snapshot()),
         Some(Command::Events(args)) if args.schema => print_schema(&schema::event()),
         Some(Command::Doctor(args)) if args.schema => print_schema(&schema::doctor()),
+        Some(Command::Diff(args)) if args.schema => print_schema(&schema::of::<crate::record::diff::Diff>()),
         Some(Command::Json(args)) => json::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
         Some(Command::Events(args)) => events::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
         Some(Command::Findings(args)) => findings::run(args, &cli.live),
+        Some(Command::Record(args)) => record::run(args, &cli.live),
         Some(Command::Replay(args)) => replay::run(args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Diff(args)) => diff::run(args),
         Some(Command::Doctor(args)) => doctor::run(args, &cli.live),
         Some(Command::Serve(args)) => serve::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
         Some(Command::Hold(args)) => hold::run(args, &cli.live).map(|()| ExitCode::SUCCESS),

@@ -9,7 +9,7 @@ use std::{
 
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
-    iterator::Signals,
+    iterator::{SignalsInfo, exfiltrator::raw::WithRawSiginfo},
 };
 
 use super::Failure;
@@ -17,10 +17,22 @@ use crate::kernel;
 
 /// Listens for SIGINT, SIGTERM and SIGHUP from its creation on, so that output always ends with a whole line.
 pub(super) struct Stop {
-    signals: Receiver<i32>,
+    signals: Receiver<Asked>,
     /// Whoever has been told stays told.
     told: Cell<bool>,
 }
+
+/// Somebody says stop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// With which signal.
+    pub(super) signal: i32,
+    /// By a key of the terminal: then all processes of our group got it.
+    pub(super) by_terminal: bool,
+}
+
+/// `si_code` of signals that the kernel sends of itself.
+const SI_KERNEL: i32 = 0x80;
 
 impl Stop {
     /// Begins to listen.
@@ -34,15 +46,16 @@ impl Stop {
     }
 
     fn begin() -> std::io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = SignalsInfo::<WithRawSiginfo>::new([SIGINT, SIGTERM, SIGHUP])?;
         let (sender, receiver) = channel();
         let (ready, started) = channel();
         thread::Builder::new().name("signals".into()).spawn(move || {
             // Capabilities belong to threads, and this one needs none. Whether it worked is seen when the others are given up.
             let _ = kernel::renounce();
             let _ = ready.send(());
-            for signal in signals.forever() {
-                if sender.send(signal).is_err() {
+            for info in signals.forever() {
+                let asked = Asked { signal: info.si_signo, by_terminal: info.si_code == SI_KERNEL };
+                if sender.send(asked).is_err() {
                     break;
                 }
             }
@@ -59,6 +72,11 @@ impl Stop {
         }
         self.told.set(true);
         false
+    }
+
+    /// What was said since it was last asked.
+    pub(super) fn asked(&self) -> Option<Asked> {
+        self.signals.try_recv().ok()
     }
 
     /// Whether told to stop.

@@ -65,11 +65,11 @@ impl Live {
         })
     }
 
-    /// Gives up, for good, every privilege of this thread that is not needed from now on, and says which remain. Threads that exist
-    /// already must have given up theirs.
-    pub fn reduce_privileges(&mut self) -> Result<Kept, String> {
+    /// Gives up, for good, every privilege of this thread that is not needed from now on, and says which remain. Those of `stays` remain at
+    /// hand for [`kernel::with_permitted`]. Threads that exist already must have given up theirs.
+    pub fn reduce_privileges(&mut self, stays: &[caps::Capability]) -> Result<Kept, String> {
         // hv_sock may be unloaded and loaded again, and has to be attached to then.
-        let mut stays = Vec::new();
+        let mut stays = stays.to_vec();
         if self.attached.loaded.can_go() {
             stays.extend(kernel::ATTACHING);
             // What was there before is looked for again then.

@@ -31,10 +31,10 @@ impl Histogram {
     /// value seen. `None` when there are none.
     pub fn percentile(&self, parts: u64) -> Option<u64> {
         // The rank of the value wanted, counted from one.
-        let rank = (self.count * parts).div_ceil(1000).max(1);
-        let mut below = 0;
+        let rank = (u128::from(self.count) * u128::from(parts)).div_ceil(1000).max(1);
+        let mut below = 0_u128;
         for &(upper, n) in &self.buckets {
-            below += n;
+            below += u128::from(n);
             if below >= rank {
                 return Some(self.max_ns.map_or(upper, |max| upper.min(max)));
             }

@@ -19,8 +19,8 @@ pub fn doctor() -> Schema {
     of::<Doctor>()
 }
 
-/// As it is printed: every name is always there, and what is unknown is null.
-fn of<T: JsonSchema>() -> Schema {
+/// Of anything, as it is printed: every name is always there, and what is unknown is null.
+pub fn of<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! docs/recording.md specifies the format. Depends on `model` alone: a recording is written and read without a kernel at hand.
 
+pub mod diff;
 mod error;
 mod format;
 mod output;
