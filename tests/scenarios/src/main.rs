@@ -14,6 +14,7 @@ mod interrupt;
 mod needs;
 mod once;
 mod proof;
+mod recorder;
 mod runner;
 mod snapshot;
 mod steps;

@@ -1,7 +1,7 @@
 //! hvsock-top run to its end: what it printed and how it ended.
 
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,10 +46,13 @@ fn run(command: &mut Command) -> Result<Ended> {
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot run {command:?}"))?;
-    let mut stdout = child.stdout.take().context("no stdout")?;
-    let mut stderr = child.stderr.take().context("no stderr")?;
-    let stdout = thread::spawn(move || read(&mut stdout));
-    let stderr = thread::spawn(move || read(&mut stderr));
+    ended(&mut child).with_context(|| format!("{command:?}"))
+}
+
+/// Waits for a process to end; one that does not is killed. What it says is read if it goes into a pipe.
+pub(crate) fn ended(child: &mut Child) -> Result<Ended> {
+    let stdout = child.stdout.take().map(|mut stdout| thread::spawn(move || read(&mut stdout)));
+    let stderr = child.stderr.take().map(|mut stderr| thread::spawn(move || read(&mut stderr)));
     let end = Instant::now() + START;
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -58,11 +61,13 @@ fn run(command: &mut Command) -> Result<Ended> {
         if Instant::now() > end {
             child.kill()?;
             child.wait()?;
-            bail!("{command:?} does not end within {START:?}");
+            bail!("does not end within {START:?}");
         }
         thread::sleep(Duration::from_millis(20));
     };
-    let text = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
+    let text = |reader: Option<thread::JoinHandle<String>>| {
+        reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
+    };
     Ok(Ended { code: status.code(), signal: status.signal(), stdout: text(stdout), stderr: text(stderr) })
 }
 

@@ -39,6 +39,9 @@ mod open_phases;
 mod pipe_closed;
 mod push;
 mod receive_wait;
+mod record;
+mod record_command;
+mod record_limits;
 mod reload;
 mod rescind_load;
 mod rescind_unread;
@@ -100,6 +103,9 @@ pub(crate) const ALL: &[Scenario] = &[
     clock::SCENARIO,
     storm::SCENARIO,
     ten_thousand::SCENARIO,
+    record::SCENARIO,
+    record_command::SCENARIO,
+    record_limits::SCENARIO,
     signals::SCENARIO,
     denied::SCENARIO,
     reload::SCENARIO,
