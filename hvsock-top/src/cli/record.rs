@@ -16,9 +16,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
     Failure,
-    args::{LiveArgs, interval},
     judging::{JudgeArgs, Judging},
     least,
+    live::{LiveArgs, interval},
     log::KernelLog,
     signals::{Stop, Ticks},
     workload::Workload,
