@@ -6,7 +6,7 @@
 
 const char * const hv_mode_name[HV_MODES] = {
 	"echo", "sink", "source", "stall", "slow", "ignore", "linger", "refuse",
-	"hold", "corrupt", "delay", "noopen", "reject",
+	"hold", "corrupt", "delay", "noopen", "reject", "get",
 };
 
 #define TURN_PACKETS 256		/* then others get a turn */
@@ -17,6 +17,7 @@ const char * const hv_mode_name[HV_MODES] = {
 #define NONSENSE 0xfffffff0u		/* no ring is that large */
 
 static const u8 pattern[SOURCE_PACKET];
+static const char request[] = "GET / HTTP/1.0\r\n\r\n";
 
 static void interrupt(struct hv_chan *c)
 {
@@ -76,6 +77,11 @@ static bool host_writes(struct hv_chan *c, u32 *budget)
 {
 	if (c->conn->tx_fin)
 		return true;
+	if (c->mode == HV_GET && !c->arg) {
+		if (!send(c, request, sizeof(request) - 1))
+			return false;
+		c->arg = 1;
+	}
 	if (c->mode == HV_SOURCE && c->arg) {
 		c->to_write += c->arg;
 		c->arg = 0;

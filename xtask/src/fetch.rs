@@ -161,7 +161,7 @@ fn fetch(apt: &Apt, release: &Release, base: &Path, lender: Option<&Prepared>) -
 }
 
 /// Downloads one package into `debs` and compares it with the checksum in apt's lists.
-fn download(apt: &Apt, package: &str, version: &str, debs: &Path) -> Result<PathBuf> {
+pub(crate) fn download(apt: &Apt, package: &str, version: &str, debs: &Path) -> Result<PathBuf> {
     let show = apt.show(package)?;
     let stanza = kernels::stanzas(&show)
         .find(|s| kernels::field(s, "Version") == Some(version))

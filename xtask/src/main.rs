@@ -15,6 +15,7 @@ mod initramfs;
 mod kernels;
 mod modules;
 mod paths;
+mod prometheus;
 mod qemu;
 mod recipes;
 mod scenarios;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::console::Lines;
 use crate::qemu::{Ending, Event, Guest};
 use crate::vm::{self, Bed, Options};
-use crate::{exec, initramfs};
+use crate::{exec, initramfs, prometheus};
 
 /// How long a guest may take until its first scenario begins.
 const BOOT_TIME: Duration = Duration::from_mins(2);
@@ -27,6 +28,7 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     smp: u32,
     nomod: bool,
+    prometheus: bool,
     timeout: u64,
 }
 
@@ -37,6 +39,7 @@ pub(crate) struct Group {
     pub(crate) kernel: String,
     smp: u32,
     nomod: bool,
+    prometheus: bool,
     scenarios: Vec<Scenario>,
 }
 
@@ -70,13 +73,19 @@ pub(crate) fn list() -> Result<Vec<Scenario>> {
 
 /// Puts scenarios that want the same machine together, for one kernel; `only` limits them, when it names any.
 pub(crate) fn group(kernel: &str, all: &[Scenario], only: &[String]) -> Vec<Group> {
-    let mut groups: BTreeMap<(u32, bool), Vec<Scenario>> = BTreeMap::new();
+    let mut groups: BTreeMap<(u32, bool, bool), Vec<Scenario>> = BTreeMap::new();
     for scenario in all.iter().filter(|s| only.is_empty() || only.contains(&s.name)) {
-        groups.entry((scenario.smp, scenario.nomod)).or_default().push(scenario.clone());
+        groups.entry((scenario.smp, scenario.nomod, scenario.prometheus)).or_default().push(scenario.clone());
     }
     groups
         .into_iter()
-        .map(|((smp, nomod), scenarios)| Group { kernel: kernel.to_owned(), smp, nomod, scenarios })
+        .map(|((smp, nomod, prometheus), scenarios)| Group {
+            kernel: kernel.to_owned(),
+            smp,
+            nomod,
+            prometheus,
+            scenarios,
+        })
         .collect()
 }
 
@@ -130,6 +139,10 @@ impl Group {
             command.extend(["--only".to_owned(), scenario.name.clone()]);
         }
         let mut machine = bed.machine(&Options { smp: self.smp, ..options.clone() }, &command, &[])?;
+        if self.prometheus {
+            machine.initramfs.push(Arc::new(prometheus::prepare()?.initramfs()?));
+            machine.memory = machine.memory.max(prometheus::MEMORY);
+        }
         if self.nomod {
             machine.append.push("hv.nomod=1".to_owned());
         }
@@ -231,11 +244,12 @@ fn parse_line(line: &str) -> Line {
 fn parse_scenario(line: &str) -> Result<Scenario> {
     let mut words = line.split_whitespace();
     let name = words.next().context("no name")?.to_owned();
-    let mut scenario = Scenario { name, smp: 1, nomod: false, timeout: 60 };
+    let mut scenario = Scenario { name, smp: 1, nomod: false, prometheus: false, timeout: 60 };
     for word in words {
         match word.split_once('=') {
             Some(("smp", n)) => scenario.smp = n.parse().context("smp is no number")?,
             Some(("nomod", n)) => scenario.nomod = n != "0",
+            Some(("prometheus", n)) => scenario.prometheus = n != "0",
             Some(("timeout", n)) => scenario.timeout = n.parse().context("timeout is no number")?,
             _ => bail!("unknown word {word}"),
         }
@@ -249,8 +263,9 @@ mod tests {
 
     #[test]
     fn the_list_is_read() -> Result<()> {
-        let scenario = parse_scenario("ring-full smp=2 nomod=0 timeout=45")?;
-        assert_eq!(scenario, Scenario { name: "ring-full".to_owned(), smp: 2, nomod: false, timeout: 45 });
+        let scenario = parse_scenario("ring-full smp=2 nomod=0 prometheus=1 timeout=45")?;
+        let name = "ring-full".to_owned();
+        assert_eq!(scenario, Scenario { name, smp: 2, nomod: false, prometheus: true, timeout: 45 });
         assert!(
             parse_scenario("").is_err()
                 && parse_scenario("a smp=x").is_err()
@@ -261,13 +276,22 @@ mod tests {
 
     #[test]
     fn scenarios_are_grouped_by_machine() -> Result<()> {
-        let all: Vec<_> = ["a smp=1 nomod=0", "b smp=2 nomod=0", "c smp=1 nomod=0", "d smp=1 nomod=1"]
-            .iter()
-            .map(|l| parse_scenario(l))
-            .collect::<Result<_>>()?;
+        let all: Vec<_> = [
+            "a smp=1",
+            "b smp=2 nomod=0",
+            "c smp=1 nomod=0 prometheus=0",
+            "d smp=1 nomod=1",
+            "e prometheus=1",
+        ]
+        .iter()
+        .map(|l| parse_scenario(l))
+        .collect::<Result<_>>()?;
         let names = |g: &Group| g.scenarios.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
         let groups = group("6.1", &all, &[]);
-        assert_eq!(groups.iter().map(names).collect::<Vec<_>>(), [vec!["a", "c"], vec!["d"], vec!["b"]]);
+        assert_eq!(
+            groups.iter().map(names).collect::<Vec<_>>(),
+            [vec!["a", "c"], vec!["e"], vec!["d"], vec!["b"]]
+        );
         assert_eq!(groups[0].weight(), 120);
         let only = group("6.1", &all, &["b".to_owned()]);
         assert_eq!(only.iter().map(names).collect::<Vec<_>>(), [vec!["b"]]);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::scenarios::{self, Group, Outcome};
 use crate::vm::{self, Bed};
-use crate::{deny, ebpf, exec, kernels, paths, recipes, setup};
+use crate::{deny, ebpf, exec, kernels, paths, prometheus, recipes, setup};
 
 /// The package that only the BPF target can test; the others run on this machine.
 const EBPF_PACKAGE: &str = "hvsock-ebpf";
@@ -82,6 +82,7 @@ fn on_this_machine(report: &Report) -> Result<()> {
     unit_tests(report);
     report.step("recipes of the documentation", recipes::check);
     report.step("eBPF object", ebpf::check);
+    report.step("metrics, alerts and recording rules", prometheus::check);
     report.step("licences and sources of dependencies", deny::check);
     let started = Instant::now();
     match deny::advisories() {

@@ -257,6 +257,18 @@ fn the_documentation_has_every_metric_and_no_other() {
     assert!(missing.is_empty() && gone.is_empty(), "not documented: {missing:#?}\nnot there: {gone:#?}");
 }
 
+/// What promtool checks, and people look at.
+#[test]
+fn the_example_is_what_is_served() {
+    let path = format!("{}/tests/data/demo-metrics.txt", env!("CARGO_MANIFEST_DIR"));
+    let text = text::encode(&families(&demo()));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == text, "make {path} anew: BLESS=1 cargo test -p hvsock-top the_example");
+}
+
 pub(super) fn finding() -> crate::model::Finding {
     crate::model::Finding {
         rule: "send_stall".to_owned(),

@@ -23,6 +23,8 @@ pub(crate) struct Scenario {
     pub(crate) smp: u32,
     /// Whether it wants a machine without the Hyper-V modules.
     pub(crate) nomod: bool,
+    /// Whether it wants a machine with Debian's Prometheus.
+    pub(crate) prometheus: bool,
     /// Longer than this and it hangs.
     pub(crate) timeout: Duration,
     /// What it does.
@@ -32,7 +34,7 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// What most scenarios want: one CPU, the modules, a minute.
     pub(crate) const fn new(name: &'static str, about: &'static str, run: fn() -> Result<()>) -> Self {
-        Self { name, about, smp: 1, nomod: false, timeout: Duration::from_mins(1), run }
+        Self { name, about, smp: 1, nomod: false, prometheus: false, timeout: Duration::from_mins(1), run }
     }
 }
 
@@ -67,7 +69,9 @@ impl Choice {
 /// Prints the scenarios.
 pub(crate) fn list() {
     for s in cases::ALL {
-        println!("{} smp={} nomod={} timeout={}", s.name, s.smp, u8::from(s.nomod), s.timeout.as_secs());
+        let (nomod, prometheus) = (u8::from(s.nomod), u8::from(s.prometheus));
+        let timeout = s.timeout.as_secs();
+        println!("{} smp={} nomod={nomod} prometheus={prometheus} timeout={timeout}", s.name, s.smp);
         eprintln!("    {}", s.about);
     }
 }

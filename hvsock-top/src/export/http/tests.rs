@@ -160,10 +160,16 @@ fn those_who_hang_make_room_for_those_who_ask() {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     // Well before those who hang meet their time-out.
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let open = |stream: &&TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        let mut stream: &TcpStream = stream;
+        stream.read(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
+    };
+    let left = hanging.iter().filter(open).count();
+    assert!(left <= Limits::default().connections, "{left} are still there");
     let begun = Instant::now();
     server.end();
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    drop(hanging);
 }
 
 #[test]

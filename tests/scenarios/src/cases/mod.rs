@@ -37,6 +37,7 @@ mod not_root;
 mod open_failures;
 mod open_phases;
 mod pipe_closed;
+mod prometheus;
 mod push;
 mod receive_wait;
 mod record;
@@ -48,6 +49,10 @@ mod rescind_unread;
 mod ring_full;
 mod ring_sizes;
 mod send_stall;
+mod serve;
+mod serve_bad_input;
+mod serve_many;
+mod serve_no_vsock;
 mod signals;
 mod started_after;
 mod storm;
@@ -79,6 +84,7 @@ pub(crate) const ALL: &[Scenario] = &[
     pipe_closed::SCENARIO,
     no_btf::SCENARIO,
     no_hv_sock::SCENARIO,
+    serve_no_vsock::SCENARIO,
     doctor::SCENARIO,
     doctor_not_root::SCENARIO,
     least_privilege::SCENARIO,
@@ -101,6 +107,10 @@ pub(crate) const ALL: &[Scenario] = &[
     findings_closing::SCENARIO,
     findings_limits::SCENARIO,
     clock::SCENARIO,
+    serve::SCENARIO,
+    serve_bad_input::SCENARIO,
+    serve_many::SCENARIO,
+    prometheus::SCENARIO,
     storm::SCENARIO,
     ten_thousand::SCENARIO,
     record::SCENARIO,
