@@ -2,12 +2,14 @@
 //!
 //! Knows nothing of Snapshots: it hands out maps and verdicts. Depends on `hvsock_common` for the records.
 
+mod attach;
 mod btf;
 mod error;
 mod facts;
 mod fields;
 mod iterator;
 mod load;
+mod loaded;
 mod maps;
 mod plan;
 mod privilege;
@@ -24,7 +26,8 @@ pub use btf::TypeInfo;
 pub use error::Blind;
 pub use facts::{Facts, HvSock};
 pub use fields::{Fields, resolve as resolve_fields};
-pub use load::{LoadOptions, Loaded, load};
+pub use load::load;
+pub use loaded::{LoadOptions, Loaded};
 pub use maps::Mapped;
 pub use plan::{Attach, Candidate, EVENTS, Event, Step};
 pub use privilege::{
