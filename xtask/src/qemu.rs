@@ -297,9 +297,10 @@ impl Drop for Guest {
 }
 
 /// The kernel's command line. Emulation is slow, and slower on a busy machine: the limits are such that only a guest that
-/// really hangs meets them. Warnings go to the console, which is shown when a run fails.
+/// really hangs meets them. Warnings go to the console, which is shown when a run fails. `no_timer_check`: an emulated CPU that
+/// is starved may miss the ticks by which the kernel tests its timer interrupt, and then panics at boot.
 fn command_line(append: &[String]) -> String {
-    let fixed = "console=ttyS0 loglevel=5 panic=-1 mitigations=off nmi_watchdog=0 watchdog_thresh=30 \
+    let fixed = "console=ttyS0 loglevel=5 panic=-1 mitigations=off nmi_watchdog=0 watchdog_thresh=30 no_timer_check \
                  rcupdate.rcu_cpu_stall_timeout=60";
     std::iter::once(fixed).chain(append.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
