@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::once::{self, Ended};
+use crate::schema;
 
 /// The command as it is run where nothing is in its way.
 pub(crate) const DOCTOR: &str = "hvsock-top doctor --json";
@@ -31,7 +32,7 @@ impl Report {
     fn parse(ended: &Ended) -> Result<Self> {
         ensure!(ended.stderr.is_empty(), "expected nothing on stderr");
         ensure!(ended.stdout.lines().count() == 1, "expected one line of JSON");
-        let report = Self(serde_json::from_str(&ended.stdout)?);
+        let report = Self(schema::DOCTOR.parse(&ended.stdout)?);
         let blind = report.0["verdict"] == "blind";
         ensure!(ended.code == Some(blind.into()), "expected exit code 1 if blind, else 0");
         ensure!(report.0["schema"] == 1, "another schema");

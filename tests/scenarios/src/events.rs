@@ -13,6 +13,7 @@ use hvsock_guest::{host, traffic};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::schema;
 use crate::steps::{self, LIMIT};
 
 /// A service of the host's to which only the connections go that tell whether the events have begun.
@@ -48,9 +49,7 @@ impl Events {
         let (sender, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
-                let parsed = line
-                    .map_err(anyhow::Error::from)
-                    .and_then(|l| serde_json::from_str(&l).with_context(|| format!("not JSON: {l}")));
+                let parsed = line.map_err(anyhow::Error::from).and_then(|l| schema::EVENT.parse(&l));
                 if sender.send(parsed).is_err() {
                     break;
                 }

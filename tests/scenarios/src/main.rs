@@ -17,6 +17,7 @@ mod once;
 mod proof;
 mod recorder;
 mod runner;
+mod schema;
 mod serve;
 mod server;
 mod snapshot;

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::once::{self, Ended};
+use crate::schema;
 use crate::snapshot::Snapshot;
 use crate::steps::LIMIT;
 use crate::top::START;
@@ -95,8 +96,7 @@ pub(crate) fn replay(file: &str) -> Result<Replayed> {
     let snapshots = ended.stdout.lines().map(Snapshot::parse).collect::<Result<Vec<_>>>()?;
     let events = once::hvsock_top(&["events", "--json", "--replay", file])?;
     ensure!(events.code == ended.code, "events --replay ended otherwise: {events:?}");
-    let events =
-        events.stdout.lines().map(|l| serde_json::from_str(l).context("not JSON")).collect::<Result<_>>()?;
+    let events = events.stdout.lines().map(|l| schema::EVENT.parse(l)).collect::<Result<_>>()?;
     // `replay` into a pipe is the same, byte for byte.
     let same = once::hvsock_top(&["replay", file])?;
     ensure!(same.stdout == ended.stdout, "replay and json --replay differ");

@@ -3,16 +3,16 @@
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::proof;
+use crate::{proof, schema};
 
 /// One Snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot(pub(crate) Value);
 
 impl Snapshot {
-    /// One line of `hvsock-top json`.
+    /// One line of `hvsock-top json`, which must be as its schema says.
     pub(crate) fn parse(line: &str) -> Result<Self> {
-        serde_json::from_str(line).map(Self).with_context(|| format!("not JSON: {line}"))
+        schema::SNAPSHOT.parse(line).map(Self)
     }
 
     /// Checks it. To be used for every check but those of [`crate::top::Top::wait`], so that it proves the fields it looks at.

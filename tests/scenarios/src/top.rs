@@ -22,6 +22,10 @@ pub(crate) const START: Duration = Duration::from_mins(1);
 /// Between Snapshots.
 const INTERVAL: &str = "200ms";
 
+/// Bytes of a line up to which it is checked against the schema although nobody looks at it. Longer ones, of hundreds of connections,
+/// would take an emulated CPU longer than the time between two of them.
+const CHECKED: usize = 200_000;
+
 /// A running `hvsock-top json`; killed when dropped.
 pub(crate) struct Top {
     child: Child,
@@ -36,6 +40,8 @@ struct Newest {
     changed: Condvar,
     /// Names of the rules that any line so far, looked at or not, has a finding of.
     found: Mutex<BTreeSet<String>>,
+    /// What was wrong with a line that nobody has looked at.
+    wrong: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -48,8 +54,21 @@ enum State {
 
 impl Newest {
     fn put(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        let before =
+            std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), state);
         self.changed.notify_one();
+        // Those that are looked at are checked there.
+        if let State::Line(unread) = before
+            && unread.len() <= CHECKED
+            && let Err(error) = Snapshot::parse(&unread)
+        {
+            self.object(error.to_string());
+        }
+    }
+
+    /// Keeps an objection for [`Top::stop`].
+    fn object(&self, wrong: String) {
+        self.wrong.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(wrong);
     }
 
     /// Notes what the line finds. Findings are the last of its members, so that not all of it has to be parsed.
@@ -57,8 +76,7 @@ impl Newest {
         let Some((_, tail)) = line.rsplit_once("\"findings\":") else { return };
         let tail = tail.strip_suffix('}').unwrap_or(tail);
         let Ok(findings) = serde_json::from_str::<Vec<Value>>(tail) else {
-            // Nobody would notice otherwise.
-            self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("not JSON: {tail}"));
+            self.object(format!("not JSON: {tail}"));
             return;
         };
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,7 +223,10 @@ impl Top {
         let stderr = self.stderr();
         ensure!(status.success(), "hvsock-top ended with {status} after SIGINT; it says: {stderr}");
         ensure!(stderr.is_empty(), "hvsock-top complains: {stderr}");
-        Ok(())
+        match &*self.newest.wrong.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(wrong) => bail!("a Snapshot that nobody looked at: {wrong}"),
+        }
     }
 
     /// Kills it with SIGKILL.
