@@ -1,6 +1,6 @@
-//! Why a recording cannot be read, or not to its end.
+//! Why a recording cannot be read, or not to its end; and why it cannot be written.
 
-use std::{fmt, io};
+use std::{fmt, io, path::Path};
 
 use super::VERSION;
 
@@ -125,3 +125,40 @@ impl std::error::Error for ReadError {
         Some(&self.fault)
     }
 }
+
+/// A recording cannot be written.
+#[derive(Debug)]
+pub struct OutputError {
+    /// What happened.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl OutputError {
+    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into() }
+    }
+
+    pub(super) fn opening(path: &Path, error: &io::Error) -> Self {
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "make the folder first, or choose another",
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                "choose a folder that you may write to"
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "make room there, or choose another folder"
+            }
+            _ => "choose another name or folder",
+        };
+        Self::new(format!("cannot write {}: {error}", path.display()), remedy)
+    }
+}
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for OutputError {}

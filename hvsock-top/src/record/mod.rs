@@ -5,6 +5,7 @@
 pub mod diff;
 mod error;
 mod format;
+mod lock;
 mod output;
 mod reader;
 mod replay;
@@ -13,9 +14,10 @@ mod ring;
 mod tests;
 mod writer;
 
-pub use error::{Fault, Progress, ReadError};
+pub use error::{Fault, OutputError, Progress, ReadError};
 pub use format::{End, Header, MAX_FRAME, Record, VERSION};
-pub use output::{Around, Output, OutputError, SMALLEST_RING};
+pub use output::Output;
 pub use reader::Reader;
 pub use replay::Replay;
+pub use ring::{Around, SMALLEST_RING};
 pub use writer::{Counts, Writer};

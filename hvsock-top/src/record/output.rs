@@ -1,53 +1,17 @@
 //! Where a recording goes: a file of our own, possibly bounded, or a stream.
 
 use std::{
-    fmt,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{FileExt as _, FileTypeExt as _},
     path::{Path, PathBuf},
 };
 
-use super::{Header, ring::Ring};
-
-pub use super::ring::{Around, SMALLEST_RING};
-
-/// A recording cannot be written.
-#[derive(Debug)]
-pub struct OutputError {
-    /// What happened.
-    pub what: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-impl OutputError {
-    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: remedy.into() }
-    }
-
-    fn opening(path: &Path, error: &io::Error) -> Self {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "make the folder first, or choose another",
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                "choose a folder that you may write to"
-            }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "make room there, or choose another folder"
-            }
-            _ => "choose another name or folder",
-        };
-        Self::new(format!("cannot write {}: {error}", path.display()), remedy)
-    }
-}
-
-impl fmt::Display for OutputError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for OutputError {}
+use super::{
+    Header, OutputError,
+    lock::lock,
+    ring::{Around, Ring},
+};
 
 /// Where a recording goes.
 pub struct Output {
@@ -209,18 +173,6 @@ fn self_error(name: &str, error: &io::Error) -> OutputError {
         _ => "check the disk or network that it is on; all before this is whole and can be replayed",
     };
     OutputError::new(format!("cannot write to {name} any more: {error}"), remedy)
-}
-
-/// One recorder to a file.
-pub(super) fn lock(file: &File, name: &str) -> Result<(), OutputError> {
-    match file.try_lock() {
-        // A file system without locks is no reason not to record.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(OutputError::new(
-            format!("somebody else is recording to {name}"),
-            "choose another name, or stop the other",
-        )),
-    }
 }
 
 impl Drop for OutputFile {

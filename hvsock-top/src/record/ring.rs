@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Header, OutputError, output::lock};
+use super::{Header, OutputError, lock::lock};
 
 /// The least bound that can be set.
 pub const SMALLEST_RING: u64 = 64 << 10;
