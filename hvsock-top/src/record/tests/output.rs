@@ -61,6 +61,20 @@ fn nothing_is_left_of_a_recording_that_did_not_begin() {
 }
 
 #[test]
+fn a_burst_of_events_does_not_wait_for_a_snapshot() {
+    let folder = Folder::new("burst");
+    let path = folder.0.join("x");
+    let mut writer = begin(&path, None);
+    // Some 20 MB as text, which must not all be kept in memory.
+    for n in 0..40_000 {
+        writer.event(&event(n)).unwrap();
+    }
+    let (records, error) = read(&fs::read(&path).unwrap());
+    assert!(records.len() > 35_000 && error.is_none(), "{} are in the file", records.len());
+    assert_eq!(writer.written().events, records.len() as u64);
+}
+
+#[test]
 fn places_that_cannot_be_written_are_told_with_a_remedy() {
     let folder = Folder::new("places");
     for (path, word) in [(folder.0.clone(), "directory"), (folder.0.join("no/x"), "No such file")] {
