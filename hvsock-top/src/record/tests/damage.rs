@@ -137,6 +137,9 @@ fn what_a_later_minor_version_adds_is_passed_over() {
     let (records, error) = read(&bytes);
     assert!(error.is_none(), "{error:?}");
     assert_eq!(records, [Record::Event(Box::new(event(1)))]);
+    let mut reader = Reader::new(&bytes[..], "test").unwrap();
+    while reader.record().unwrap().is_some() {}
+    assert_eq!(reader.progress().offset, bytes.len() as u64, "where a fault would be is told wrongly");
 }
 
 #[test]
