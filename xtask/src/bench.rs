@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::qemu::{Ending, Event, Guest};
 use crate::vm::{self, Bed, Options};
-use crate::{ebpf, kernels, paths};
+use crate::{console, ebpf, kernels, paths};
 
 /// How long a benchmark may take: counting instructions makes a guest slow.
 const LIMIT: Duration = Duration::from_mins(30);
@@ -87,7 +87,7 @@ fn boot(bed: &Bed, options: &Options, name: &str) -> Result<String> {
         }
     };
     if ending != Ending::Exit(0) {
-        bail!("the benchmark `{name}` failed: {ending:?}\n{}", vm::tail(&console).join("\n"));
+        bail!("the benchmark `{name}` failed: {ending:?}\n{}", console::tail(&console).join("\n"));
     }
     String::from_utf8(output).context("the guest says what is no text")
 }

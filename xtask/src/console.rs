@@ -1,5 +1,8 @@
 //! Reads the guest's console: lines, and the signs that the guest is broken.
 
+/// How many of the console's last lines are shown when a run fails.
+const TAIL: usize = 40;
+
 /// Splits a byte stream into lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
@@ -56,6 +59,17 @@ pub(crate) fn exit_line(line: &str) -> Option<u8> {
     status.split_whitespace().next()?.parse().ok()
 }
 
+/// The console's last lines; where a kernel broke, from shortly before the place where it says so.
+pub(crate) fn tail(console: &[String]) -> &[String] {
+    let mut from = console.len().saturating_sub(TAIL);
+    if let Some(fatal) = console.iter().position(|line| fatal(line).is_some()) {
+        from = from.min(fatal.saturating_sub(TAIL / 4));
+    }
+    let shown = &console[from..];
+    // A kernel that keeps on complaining says nothing new.
+    &shown[..shown.len().min(5 * TAIL)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +124,14 @@ mod tests {
         assert_eq!(exit_line("hvguest: exit 3"), Some(3));
         assert_eq!(exit_line("[ 3.4] x hvguest: exit 0"), Some(0));
         assert_eq!(exit_line("hvguest: exit soon"), None);
+    }
+
+    #[test]
+    fn the_tail_has_the_whole_trace() {
+        let mut console: Vec<String> = (0..100).map(|n| format!("line {n}")).collect();
+        assert_eq!(tail(&console).len(), TAIL);
+        assert_eq!(tail(&console[..3]).len(), 3);
+        console[50] = "BUG: kernel NULL pointer dereference, address: 0".to_owned();
+        assert_eq!(tail(&console)[0], "line 40");
     }
 }

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -48,6 +48,22 @@ pub(crate) enum Ending {
     Exit(u8),
     /// The guest broke; what happened.
     Broken(String),
+}
+
+/// The status that a run ends with when the guest broke; commands cannot return it.
+const BROKEN: u8 = 125;
+
+impl Ending {
+    /// Says what it means, and turns it into our own status.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Self::Exit(status) => ExitCode::from(*status),
+            Self::Broken(why) => {
+                eprintln!("xtask: the guest failed: {why}");
+                ExitCode::from(BROKEN)
+            }
+        }
+    }
 }
 
 /// Something a guest did.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::console::Lines;
+use crate::console::{self, Lines};
 use crate::qemu::{Ending, Event, Guest};
-use crate::vm::{self, Bed, Options};
+use crate::vm::{Bed, Options};
 use crate::{exec, initramfs, prometheus};
 
 /// How long a guest may take until its first scenario begins.
@@ -176,7 +176,7 @@ impl Group {
         Ok(broken.map(|why| {
             let mut text = vec![why];
             text.append(&mut run.details);
-            text.extend(vm::tail(&run.console).iter().map(|l| format!("console: {l}")));
+            text.extend(console::tail(&run.console).iter().map(|l| format!("console: {l}")));
             text
         }))
     }

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail};
 use signal_hook::consts::SIGWINCH;
 
 use crate::cleanup::RawTerminal;
+use crate::console;
 use crate::qemu::{Ending, Event, Guest, Machine};
-use crate::vm;
 
 /// Ctrl-]: ends the guest, also when it does not answer any more.
 const ESCAPE: u8 = 0x1d;
@@ -65,11 +65,11 @@ pub(crate) fn run(mut machine: Machine) -> Result<ExitCode> {
     drop(guest);
     drop(raw);
     if ending != Ending::Exit(0) {
-        for line in vm::tail(&console) {
+        for line in console::tail(&console) {
             eprintln!("{line}");
         }
     }
-    Ok(vm::report(&ending))
+    Ok(ending.report())
 }
 
 /// Rows and columns of this terminal.

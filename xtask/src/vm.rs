@@ -11,12 +11,6 @@ use anyhow::{Context, Result};
 use crate::qemu::{Ending, Event, Guest, Machine};
 use crate::{console, fetch, initramfs, kernels, setup, terminal};
 
-/// How many of the console's last lines are shown when a run fails.
-const TAIL: usize = 40;
-
-/// The status `vm` ends with when the guest broke; commands cannot return it.
-const BROKEN: u8 = 125;
-
 /// `cargo xtask vm`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Vm {
@@ -146,48 +140,12 @@ pub(crate) fn run(args: &Vm) -> Result<ExitCode> {
     if ending != Ending::Exit(0) && !args.verbose {
         show_tail(&console);
     }
-    Ok(report(&ending))
-}
-
-/// Says what a guest's end means, and turns it into our own status.
-pub(crate) fn report(ending: &Ending) -> ExitCode {
-    match ending {
-        Ending::Exit(status) => ExitCode::from(*status),
-        Ending::Broken(why) => {
-            eprintln!("xtask: the guest failed: {why}");
-            ExitCode::from(BROKEN)
-        }
-    }
+    Ok(ending.report())
 }
 
 /// Shows the console's last lines.
 fn show_tail(console: &[String]) {
-    for line in tail(console) {
+    for line in console::tail(console) {
         eprintln!("{line}");
-    }
-}
-
-/// The console's last lines; where a kernel broke, from shortly before the place where it says so.
-pub(crate) fn tail(console: &[String]) -> &[String] {
-    let mut from = console.len().saturating_sub(TAIL);
-    if let Some(fatal) = console.iter().position(|line| console::fatal(line).is_some()) {
-        from = from.min(fatal.saturating_sub(TAIL / 4));
-    }
-    let shown = &console[from..];
-    // A kernel that keeps on complaining says nothing new.
-    &shown[..shown.len().min(5 * TAIL)]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tail_has_the_whole_trace() {
-        let mut console: Vec<String> = (0..100).map(|n| format!("line {n}")).collect();
-        assert_eq!(tail(&console).len(), TAIL);
-        assert_eq!(tail(&console[..3]).len(), 3);
-        console[50] = "BUG: kernel NULL pointer dereference, address: 0".to_owned();
-        assert_eq!(tail(&console)[0], "line 40");
     }
 }
