@@ -29,7 +29,9 @@ fn run() -> Result<()> {
     }
     let help = once::hvsock_top(&["--help"])?;
     ensure!(help.code == Some(0) && help.stdout.contains("json"), "--help: {help:?}");
-    once::hvsock_top(&["json", "--once"])?.snapshot()?;
+    let snapshot = once::hvsock_top(&["json", "--once"])?.snapshot()?;
+    let took = snapshot.number("observed_ns")?;
+    ensure!(took < 500_000_000, "--once answers {took} ns after it has attached");
     let pretty = once::hvsock_top(&["json", "--once", "--pretty"])?;
     ensure!(pretty.stdout.lines().count() > 10, "--pretty is not: {pretty:?}");
     pretty.snapshot()?;
