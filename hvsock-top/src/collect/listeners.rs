@@ -207,6 +207,15 @@ mod tests {
     }
 
     #[test]
+    fn the_peak_is_the_highest_that_anybody_saw() {
+        // By an open before the inventory came round, and by the inventory after the last open.
+        for (now, peak) in [(1, 3), (6, 6)] {
+            let told = merge(&[port(1)], &[(1, listener(6000, now))], |_| true);
+            assert_eq!((told[0].backlog, told[0].peak_backlog), (Some(now), Some(peak)));
+        }
+    }
+
+    #[test]
     fn what_no_probe_sees_is_unknown() {
         let [one] = &merge(&[port(1)], &[], |_| false)[..] else { panic!("one") };
         assert_eq!((one.accepted, one.drops.backlog_full, one.drops.never_accepted), (None, None, None));

@@ -35,13 +35,15 @@ pub(super) struct Waiting {
 
 /// Reads the table of offers.
 pub(super) fn waiting(offered: &Mapped<u64>) -> Waiting {
+    of((0..MAX_RELIDS.min(offered.len())).map(|relid| offered.word(relid, 0)))
+}
+
+/// Of the times at which offers came in, zero where none waits.
+fn of(times: impl Iterator<Item = u64>) -> Waiting {
     let mut waiting = Waiting { count: 0, oldest_ns: None };
-    for relid in 0..MAX_RELIDS.min(offered.len()) {
-        let ns = offered.word(relid, 0);
-        if ns != 0 {
-            waiting.count += 1;
-            waiting.oldest_ns = Some(waiting.oldest_ns.map_or(ns, |oldest| oldest.min(ns)));
-        }
+    for ns in times.filter(|ns| *ns != 0) {
+        waiting.count += 1;
+        waiting.oldest_ns = Some(waiting.oldest_ns.map_or(ns, |oldest| oldest.min(ns)));
     }
     waiting
 }
@@ -53,5 +55,13 @@ mod tests {
     #[test]
     fn no_vmbus_is_unknown_not_zero() {
         assert_eq!(count(Path::new("/no/such/folder")), None);
+    }
+
+    #[test]
+    fn the_oldest_offer_is_the_one_that_came_first() {
+        let waiting = of([0, 70, 50, 0, 90].into_iter());
+        assert_eq!((waiting.count, waiting.oldest_ns), (3, Some(50)));
+        let none = of([0, 0].into_iter());
+        assert_eq!((none.count, none.oldest_ns), (0, None));
     }
 }
