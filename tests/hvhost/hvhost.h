@@ -9,6 +9,7 @@
  *   ring.c        the two rings of a channel, seen from the host's end
  *   modes.c       what the host does with an open channel (echo, stall, ...)
  *   ledger.c      what happened, kept after the channel is gone
+ *   inject.c      kernel functions that fail, or take their time, on demand
  *   proc.c        /proc/hvhost: the ledger out, commands in
  *   main.c        the host's thread, load
  *
@@ -22,6 +23,7 @@
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/seq_file.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
 #include <asm/mshyperv.h>
@@ -113,6 +115,7 @@ u64 hv_signals(void);
 void hv_signals_reset(void);
 void hv_post(const void *payload, u32 len);
 bool hv_interrupt_channel(u32 cpu, u32 relid);
+unsigned long hv_symbol(const char *name);
 
 /* main.c */
 extern struct mutex hv_lock;
@@ -162,6 +165,11 @@ struct hv_conn *hv_conn_new(void);
 struct hv_port *hv_port_get(enum hv_dir dir, u32 port);
 unsigned long hv_port_key(enum hv_dir dir, u32 port);
 void hv_reset(void);
+
+/* inject.c */
+int hv_inject(const char *line);
+void hv_inject_forget(void);
+void hv_inject_show(struct seq_file *m);
 
 /* proc.c */
 int hv_proc_start(void);

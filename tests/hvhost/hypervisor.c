@@ -37,7 +37,8 @@ static DEFINE_PER_CPU(struct irq_work, intr);
 /* The head of hv_vmbus's hv_context; its per-cpu part starts with the message page and the event page. */
 static struct { u64 guestid; void ** __percpu *cpu; } *context;
 
-static unsigned long symbol(const char *name)
+/* Where a symbol is, exported or not; modules' as well, as MODULE:NAME or NAME. */
+unsigned long hv_symbol(const char *name)
 {
 	static unsigned long (*lookup)(const char *);
 	struct kprobe kp = { .symbol_name = "kallsyms_lookup_name" };
@@ -167,7 +168,7 @@ static u8 *synic_page(int cpu, int which)
 	if (!READ_ONCE(isr))
 		return NULL;
 	if (!context)
-		context = (void *)symbol("hv_vmbus:hv_context");
+		context = (void *)hv_symbol("hv_vmbus:hv_context");
 	return context ? per_cpu_ptr((void ** __percpu)context->cpu, cpu)[which] : NULL;
 }
 
@@ -250,8 +251,8 @@ static struct kprobe kp_remove = {
 static int set_hypercall_page(void)
 {
 	/* Since 6.17 calls go through a static call, which this setter patches; before, the exported pointer is all. */
-	void (*set)(void *) = (void *)symbol("hv_set_hypercall_pg");
-	void **page = (void *)symbol("hv_hypercall_pg");
+	void (*set)(void *) = (void *)hv_symbol("hv_set_hypercall_pg");
+	void **page = (void *)hv_symbol("hv_hypercall_pg");
 
 	if (set)
 		set(hvhost_hypercall_entry);
@@ -264,7 +265,7 @@ static int set_hypercall_page(void)
 
 int hv_hypervisor_start(void)
 {
-	void **page = (void *)symbol("hv_hypercall_pg");
+	void **page = (void *)hv_symbol("hv_hypercall_pg");
 	int cpu, err;
 
 	if (page && *page)

@@ -47,7 +47,7 @@ struct hv_port *hv_port_get(enum hv_dir dir, u32 port)
 	return p;
 }
 
-/* Forgets connections that are gone and zeroes all sums; modes and live connections stay as they are. */
+/* Forgets connections that are gone and all faults, and zeroes all sums; modes and live connections stay as they are. */
 void hv_reset(void)
 {
 	u32 live = hv_sums.live;
@@ -65,4 +65,5 @@ void hv_reset(void)
 		p->connect_requests = p->offers = p->refused = p->ignored = 0;
 	hv_sums = (struct hv_sums){ .live = live };
 	hv_signals_reset();
+	hv_inject_forget();
 }

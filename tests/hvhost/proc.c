@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /proc/hvhost. Reading prints the ledger: a `host` line, a `port` line per
- * service, a `conn` line per connection. Writing gives one command:
+ * /proc/hvhost. Reading prints the ledger: a `host` line, a `fault` line per
+ * fault, a `port` line per service, a `conn` line per connection. Writing gives one command:
  *   mode PORT MODE [ARG]                  what a service of the host plays
  *   connect GUESTPORT MODE [ARG] [COUNT]  the host connects to the guest
  *   foreign GUESTPORT                     the same with a service GUID that is not vsock's
@@ -9,7 +9,8 @@
  *   write BYTES [PORT]                    the host sends
  *   refuse_delay MS                       until an unopened offer is taken back
  *   fail_teardowns N                      turn away the next N messages that give a ring back
- *   reset                                 forget what is gone, zero the sums
+ *   fail|pause|nest|mend ...              faults of the guest's kernel, see inject.c
+ *   reset                                 forget what is gone and all faults, zero the sums
  */
 #include <linux/mm.h>
 #include <linux/proc_fs.h>
@@ -81,6 +82,7 @@ static void show_host(struct seq_file *m)
 		   s->offers, s->refused, s->ignored, s->rescinds, s->released, s->messages);
 	seq_printf(m, " signals=%llu dropped=%llu live=%u now_ns=%llu\n", hv_signals(), s->dropped, s->live,
 		   ktime_get_ns());
+	hv_inject_show(m);
 }
 
 static void show_port(struct seq_file *m, const struct hv_port *p)
@@ -230,8 +232,11 @@ static int command(const char *line)
 	char word[16] = "", name[16] = "";
 	unsigned long long arg = 0, number = 0;
 	u32 count = 1, port = 0;
-	int n = sscanf(line, "%15s %llu %15s %llu %u", word, &number, name, &arg, &count);
+	int n = hv_inject(line);
 
+	if (n != -ENOMSG)
+		return n;
+	n = sscanf(line, "%15s %llu %15s %llu %u", word, &number, name, &arg, &count);
 	if (n >= 3 && !strcmp(word, "mode") && number <= U32_MAX)
 		return set_mode(number, find_mode(name), arg);
 	if (n >= 3 && !strcmp(word, "connect") && number <= U32_MAX)

@@ -105,7 +105,7 @@ enum Command {
     /// Give the simulated host a command
     Host {
         /// The command's words
-        #[arg(required = true)]
+        #[arg(required = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
     /// Print the simulated host's ledger

@@ -12,6 +12,8 @@ use crate::vsock::Ports;
 pub struct Ledger {
     /// Sums.
     pub host: Host,
+    /// Faults of the guest's kernel that the host was told to bring about.
+    pub faults: Vec<Fault>,
     /// Services, on both sides.
     pub ports: Vec<Port>,
     /// Connections in the order in which they were asked for, those that are gone as well.
@@ -65,6 +67,19 @@ pub struct Host {
     pub live: u64,
     /// CLOCK_MONOTONIC when the ledger was read.
     pub now_ns: u64,
+}
+
+/// Calls of a kernel function that were made to go wrong; see `tests/hvhost/inject.c`.
+#[derive(Debug, Clone, Default)]
+pub struct Fault {
+    /// Counts faults since the last `reset`.
+    pub id: u64,
+    /// The function.
+    pub function: String,
+    /// Calls that are still to go wrong.
+    pub left: u64,
+    /// Calls that have gone wrong.
+    pub done: u64,
 }
 
 /// A service: of the host for `ToHost`, of the guest for `FromHost`.
@@ -208,6 +223,7 @@ impl Ledger {
         let words = Words::new(rest)?;
         match kind {
             "host" => self.host = host(&words)?,
+            "fault" => self.faults.push(fault(&words)?),
             "port" => self.ports.push(port(&words)?),
             "conn" => self.conns.push(conn(&words, line)?),
             _ => bail!("\"{kind}\" is no kind of line"),
@@ -260,6 +276,15 @@ fn host(w: &Words<'_>) -> Result<Host> {
         dropped: w.number("dropped")?,
         live: w.number("live")?,
         now_ns: w.number("now_ns")?,
+    })
+}
+
+fn fault(w: &Words<'_>) -> Result<Fault> {
+    Ok(Fault {
+        id: w.number("id")?,
+        function: w.text("function")?.to_owned(),
+        left: w.number("left")?,
+        done: w.number("done")?,
     })
 }
 
@@ -322,6 +347,7 @@ mod tests {
 
     const TEXT: &str = "\
 host offers=3 refused=1 ignored=0 rescinds=3 released=2 messages=17 signals=6 dropped=0 live=1 now_ns=2566547283
+fault id=1 how=fail function=sk_alloc inside=- left=1 done=2
 port port=5000 dir=to_host mode=echo arg=0 connect_requests=3 offers=3 refused=0 ignored=0
 conn id=1 relid=1 dir=to_host guest_port=987926383 host_port=5000 mode=echo state=gone rx_bytes=5000 rx_packets=2 tx_bytes=5000 tx_packets=2 rx_fin=1 tx_fin=1 offered_ns=2540932278 opened_ns=2543708603 guest_fin_ns=2548813785 host_fin_ns=2548839894 rescinded_ns=2549026862 released_ns=2551054562 refused=0 out_size=24576 in_size=24576 out_used=0 in_used=32 out_used_max=5064 full_ns=0 full_since_ns=0 irqs=2
 conn id=2 relid=1 dir=from_host guest_port=6000 host_port=1879048193 mode=stall state=open rx_bytes=0 rx_packets=0 tx_bytes=0 tx_packets=0 rx_fin=0 tx_fin=0 offered_ns=3 opened_ns=4 guest_fin_ns=0 host_fin_ns=0 rescinded_ns=0 released_ns=0 refused=0 out_size=24576 in_size=24576 out_used=24536 in_used=0 out_used_max=24536 full_ns=112694822 full_since_ns=14321007091 irqs=0
@@ -331,6 +357,10 @@ conn id=2 relid=1 dir=from_host guest_port=6000 host_port=1879048193 mode=stall 
     fn every_kind_of_line_is_read() {
         let ledger: Ledger = TEXT.parse().expect("a ledger");
         assert_eq!((ledger.host.offers, ledger.host.live), (3, 1));
+        assert_eq!(
+            (&*ledger.faults[0].function, ledger.faults[0].left, ledger.faults[0].done),
+            ("sk_alloc", 1, 2)
+        );
         assert_eq!((ledger.ports[0].port, ledger.ports[0].connect_requests), (5000, 3));
         let [first, second] = &ledger.conns[..] else { panic!("two connections") };
         assert_eq!((first.rx_bytes, first.rx_packets, first.rx_fin, first.live()), (5000, 2, true, false));

@@ -88,6 +88,7 @@ impl Bed {
     /// Ends what is left of the scenario and looks for traces of it.
     pub(crate) fn check(self) -> Result<()> {
         if self.simulated {
+            host("mend")?;
             host("release")?;
             host("rescind")?;
             wait_ledger("no connection is left after the scenario", SETTLE, |l| l.host.live == 0)?;
