@@ -3,7 +3,7 @@
 use hvsock_common::{ConnRecord, ConnectResult, Direction, Latency, Outcome, State, UNKNOWN, flag};
 
 use crate::{
-    account, atomic, inherit,
+    account, atomic, connect, inherit,
     maps::{self, CONNECTING, Cpu, at},
     ports, read, retire, ring, slot,
 };
@@ -20,11 +20,9 @@ pub(crate) fn release(vsk: u64) -> Outcome {
             // SAFETY: this hook is the field's only writer.
             unsafe { (*cpu).connects_abandoned += 1 };
         }
-        return if ports::connect(port, ConnectResult::Abandoned) {
-            Outcome::Recorded
-        } else {
-            Outcome::MapFull
-        };
+        let counted = ports::connect(port, ConnectResult::Abandoned);
+        let outcome = connect::report(vsk, port, ConnectResult::Abandoned, 0);
+        return if counted { outcome } else { Outcome::MapFull };
     }
     let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
@@ -49,6 +47,10 @@ pub(crate) fn release(vsk: u64) -> Outcome {
 /// `hvs_close_connection(chan)`: the host takes the channel away.
 #[inline(always)]
 pub(crate) fn rescind(chan: u64) -> Outcome {
+    // To the search below, what cannot be read is not ours.
+    if read::field::<u32>(chan, at!(chan_relid)).is_none() {
+        return Outcome::Faulted;
+    }
     let Some(slot) = inherit::of_channel(chan) else { return Outcome::Filtered };
     let now = read::now();
     let Some(cpu) = maps::cpu() else { return Outcome::Faulted };

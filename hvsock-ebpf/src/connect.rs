@@ -77,7 +77,7 @@ fn outcome_of(ret: i32) -> Option<ConnectResult> {
 
 /// A connect that failed has no slot; its event carries the ports alone.
 #[inline(always)]
-fn report(sk: u64, remote_port: u32, result: ConnectResult, error: i32) -> Outcome {
+pub(crate) fn report(sk: u64, remote_port: u32, result: ConnectResult, error: i32) -> Outcome {
     if maps::config().events == 0 {
         return Outcome::Recorded;
     }

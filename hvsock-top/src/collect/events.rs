@@ -91,8 +91,15 @@ impl std::os::fd::AsFd for Events {
 }
 
 /// Hooks that send events.
-pub(super) const SENDERS: [Hook; 6] =
-    [Hook::Open, Hook::Accept, Hook::Freed, Hook::ConnectEnd, Hook::ConnectTimeout, Hook::Established];
+pub(super) const SENDERS: [Hook; 7] = [
+    Hook::Open,
+    Hook::Accept,
+    Hook::Freed,
+    Hook::ConnectEnd,
+    Hook::ConnectTimeout,
+    Hook::Established,
+    Hook::Release,
+];
 
 fn describe(event: &Event, moment: &Moment, epoch: u32) -> LifecycleEvent {
     let record = &event.record;

@@ -167,7 +167,7 @@ impl Live {
             let row = sums.accounting[verdict.hook as usize];
             let missed = self.attached.loaded.missed(verdict.hook);
             reconciled &= counters::adds_up(&row) && row.unpaired == 0 && missed.unwrap_or(0) == 0;
-            reconciled &= row.map_full == 0 && row.ring_full == 0;
+            reconciled &= row.map_full == 0 && row.ring_full == 0 && row.faulted == 0;
             hooks.insert(
                 verdict.hook.name().to_owned(),
                 crate::model::Hook {

@@ -29,9 +29,11 @@ pub(super) fn lossy(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
     }
     let sum = |of: fn(&crate::model::Hook) -> u64| accounting.hooks.values().map(of).sum::<u64>();
     let (full, missed) = (sum(|h| h.ring_full + h.map_full), sum(|h| h.missed.unwrap_or(0) + h.unpaired));
+    // A return without its call counts as both.
+    let unreadable = sum(|h| h.faulted.saturating_sub(h.unpaired));
     let summary = format!(
         "{} not accounted for: rates and times may be wrong, and so may sums",
-        count(full + missed, "event is", "events are")
+        count(full + missed + unreadable, "event is", "events are")
     );
     vec![
         Draft::new(
@@ -42,6 +44,7 @@ pub(super) fn lossy(view: &View<'_>, rule: &Rule) -> Vec<Finding> {
         )
         .with("no_room", Some(full))
         .with("missed", Some(missed))
+        .with("unreadable", Some(unreadable))
         .with("seen", Some(sum(|h| h.seen)))
         .done(),
     ]

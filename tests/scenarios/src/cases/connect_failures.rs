@@ -23,9 +23,10 @@ pub(super) const SCENARIO: Scenario = Scenario::new(
 );
 
 /// Kind of event, why, the host's port, how often.
-const FAILURES: [(&str, &str, u32, usize); 11] = [
+const FAILURES: [(&str, &str, u32, usize); 12] = [
     ("connect_failed", "timed_out", 5100, 2),
     ("connect_failed", "interrupted", 5101, 1),
+    ("connect_failed", "abandoned", 5102, 1),
     ("connect_failed", "timed_out", 5103, 1),
     ("open_failed", "host_refused", 5103, 1),
     ("connect_failed", "timed_out", 5104, 1),
@@ -120,7 +121,6 @@ fn run() -> Result<()> {
                 connects.insert((port, why), times as u64);
             }
         }
-        connects.insert((5102, "abandoned"), 1);
         for ((port, why), times) in connects {
             let found = s.list("ports")?.iter().find(|p| p["port"] == port && p["direction"] == "to_host");
             let found = found.with_context(|| format!("nothing of port {port}"))?;
