@@ -9,6 +9,7 @@ mod cases;
 mod compare;
 mod doctor;
 mod events;
+mod faults;
 mod histograms;
 mod interrupt;
 mod metrics;

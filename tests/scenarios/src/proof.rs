@@ -14,9 +14,6 @@ use crate::snapshot::Snapshot;
 
 const TABLE: &str = include_str!("../../../docs/fields.md");
 
-/// What follows the scenario's name where the test bed cannot bring about anything but zero.
-const ONLY_ZERO: &str = "0 only";
-
 /// Not to be missed among what else takes up time.
 const LONGER_NS: u64 = 100_000_000;
 
@@ -30,10 +27,8 @@ enum Way {
 }
 
 /// A field that the scenario has to prove.
-#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 struct Field {
     path: String,
-    only_zero: bool,
     is_number: bool,
     /// A check has failed with it falsified so.
     other: bool,
@@ -41,8 +36,8 @@ struct Field {
 }
 
 impl Field {
-    fn new(path: &str, only_zero: bool) -> Self {
-        Self { path: path.to_owned(), only_zero, is_number: false, other: false, zero: false }
+    fn new(path: &str) -> Self {
+        Self { path: path.to_owned(), is_number: false, other: false, zero: false }
     }
 }
 
@@ -52,21 +47,19 @@ fn with_fields<T>(work: impl FnOnce(&mut Vec<Field>) -> T) -> T {
     work(&mut FIELDS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The rows of the table: field, scenario, whether it is zero only.
-fn rows() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+/// The rows of the table: field, scenario.
+fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
         let field = cells.next()?.trim_end_matches('`');
-        let by = cells.next()?.strip_prefix('`')?;
-        let (scenario, rest) = by.split_once('`')?;
-        Some((field, scenario, rest.contains(ONLY_ZERO)))
+        let scenario = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+        Some((field, scenario))
     })
 }
 
 /// A scenario begins: these fields are its to prove; `all`: see what of all fields it would prove.
 pub(crate) fn begin(scenario: &str, all: bool) {
-    let mine = rows().filter(|(_, by, _)| all || *by == scenario);
-    let mine = mine.map(|(path, _, only_zero)| Field::new(path, only_zero)).collect();
+    let mine = rows().filter(|(_, by)| all || *by == scenario).map(|(path, _)| Field::new(path)).collect();
     with_fields(|fields| *fields = mine);
 }
 
@@ -77,7 +70,7 @@ pub(crate) fn end() -> Result<()> {
         for field in fields.iter() {
             if !field.other {
                 write!(missed, "\n{}", field.path)?;
-            } else if field.is_number && !field.zero && !field.only_zero {
+            } else if field.is_number && !field.zero {
                 write!(missed, "\n{}, were it zero", field.path)?;
             }
         }
@@ -223,7 +216,7 @@ mod tests {
     #[test]
     fn the_table_names_scenarios_that_there_are() {
         let mut count = 0;
-        for (field, scenario, _) in rows() {
+        for (field, scenario) in rows() {
             assert!(cases::ALL.iter().any(|s| s.name == scenario), "{field}: no scenario {scenario}");
             count += 1;
         }

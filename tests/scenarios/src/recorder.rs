@@ -58,9 +58,14 @@ impl Recorder {
         Ok(())
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).context("hvsock-top has ended already")
+    }
+
     /// Sends a signal and waits for its end.
     pub(crate) fn end(self, signal: Signal) -> Result<Ended> {
-        kill_process(Pid::from_child(&self.child), signal).context("hvsock-top has ended already")?;
+        self.signal(signal)?;
         self.wait()
     }
 

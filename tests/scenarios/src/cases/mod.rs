@@ -13,6 +13,8 @@ mod doctor;
 mod doctor_not_root;
 mod download;
 mod echo;
+mod faults_connects;
+mod faults_opens;
 mod fields;
 mod findings_closing;
 mod findings_flow;
@@ -29,6 +31,7 @@ mod killed;
 mod kprobes;
 mod least_privilege;
 mod lifecycle;
+mod losses;
 mod no_btf;
 mod no_hv_sock;
 mod nonsense;
@@ -92,6 +95,9 @@ pub(crate) const ALL: &[Scenario] = &[
     not_permitted::SCENARIO,
     open_failures::SCENARIO,
     connect_failures::SCENARIO,
+    faults_opens::SCENARIO,
+    faults_connects::SCENARIO,
+    losses::SCENARIO,
     open_phases::SCENARIO,
     backlog::SCENARIO,
     send_stall::SCENARIO,
