@@ -10,3 +10,4 @@ pub mod findings;
 pub mod kernel;
 pub mod model;
 pub mod record;
+pub mod tui;

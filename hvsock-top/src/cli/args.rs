@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -11,17 +11,63 @@ use super::{
     live::{LiveArgs, interval},
     record::RecordArgs,
 };
+use crate::tui::Palette;
 
 /// Shows what Hyper-V sockets are doing on this Linux guest, and what is wrong with them.
 #[derive(Debug, Parser)]
 #[command(name = "hvsock-top", version, propagate_version = true)]
 pub struct Cli {
-    /// What to do; nothing: show a table on the terminal.
+    /// What to do; nothing: the terminal interface.
     #[command(subcommand)]
     pub(super) command: Option<Command>,
     /// Options of all commands that look at the live kernel.
     #[command(flatten)]
     pub(super) live: LiveArgs,
+    /// Options of the terminal interface.
+    #[command(flatten)]
+    pub(super) tui: TuiArgs,
+    /// Where to take Snapshots from, without a command.
+    #[command(flatten)]
+    pub(super) from: FromFile,
+}
+
+/// Options of the terminal interface.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct TuiArgs {
+    /// Time between Snapshots, such as 1s or 200ms
+    #[arg(long, value_parser = interval)]
+    pub(super) interval: Option<Duration>,
+    /// Take keys, colours and the like from FILE instead of ~/.config/hvsock-top/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Colours: dark, light, ansi (16 colours) or mono; NO_COLOR in the environment means mono
+    #[arg(long, value_name = "NAME", value_parser = palette)]
+    pub(super) theme: Option<Palette>,
+    /// Use no signs but those of ASCII
+    #[arg(long)]
+    pub(super) ascii: bool,
+}
+
+impl Cli {
+    /// An option of the terminal interface that stands before a command, which has no use for it there.
+    pub(super) fn misplaced(&self) -> Option<&'static str> {
+        self.command.as_ref()?;
+        let given = [
+            ("--replay", self.from.replay.is_some()),
+            ("--interval", self.tui.interval.is_some()),
+            ("--config", self.tui.config.is_some()),
+            ("--theme", self.tui.theme.is_some()),
+            ("--ascii", self.tui.ascii),
+        ];
+        given.iter().find(|(_, is)| *is).map(|(name, _)| *name)
+    }
+}
+
+fn palette(text: &str) -> Result<Palette, String> {
+    [Palette::Dark, Palette::Light, Palette::Ansi, Palette::Mono]
+        .into_iter()
+        .find(|palette| palette.name() == text)
+        .ok_or_else(|| "there are dark, light, ansi and mono".to_owned())
 }
 
 /// What to do.
@@ -35,7 +81,7 @@ pub(super) enum Command {
     Findings(FindingsArgs),
     /// Record Snapshots and events in a file, until told to stop or while a command runs
     Record(RecordArgs),
-    /// Show a recording: as a table on a terminal, else as `json --replay` does
+    /// Show a recording: in the terminal interface, where it can be wound; else as `json --replay` does
     Replay(ReplayArgs),
     /// Compare two recordings, and mark differences that are more than noise
     Diff(DiffArgs),
@@ -132,6 +178,16 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn an_option_before_a_command_that_has_no_use_for_it_is_noticed() {
+        let misplaced = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().misplaced();
+        assert_eq!(misplaced("hvsock-top --replay x json"), Some("--replay"));
+        assert_eq!(misplaced("hvsock-top --ascii doctor"), Some("--ascii"));
+        assert_eq!(misplaced("hvsock-top json --replay x"), None);
+        assert_eq!(misplaced("hvsock-top --kprobes json"), None);
+        assert_eq!(misplaced("hvsock-top --replay x --interval 2s"), None);
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -53,13 +53,18 @@ impl Failure {
         Self { what: what.into(), remedy: remedy.into(), code }
     }
 
-    /// The table was asked for where it cannot be shown.
+    /// The terminal interface was asked for where it cannot be shown.
     pub(crate) fn no_terminal() -> Self {
         Self {
-            what: "stdout is not a terminal, so there is nowhere to show a table".to_owned(),
+            what: "stdout is not a terminal, so there is nowhere to show anything on".to_owned(),
             remedy: "use `hvsock-top json` or `hvsock-top events` for a file or a pipe".to_owned(),
             code: Self::USAGE,
         }
+    }
+
+    /// What happened, and what to do.
+    pub(crate) fn into_parts(self) -> (String, String) {
+        (self.what, self.remedy)
     }
 
     /// Says it on stderr.

@@ -8,7 +8,9 @@ use std::{
 use clap::Args;
 
 use super::{
-    Failure, least,
+    Failure,
+    args::TuiArgs,
+    least,
     live::LiveArgs,
     log::KernelLog,
     signals::{Stop, Ticks},
@@ -36,6 +38,9 @@ pub(super) struct ReplayArgs {
     /// How many times as fast as it was recorded, on a terminal
     #[arg(long, default_value = "1", value_name = "N", value_parser = speed)]
     pub(super) speed: f64,
+    /// Options of the terminal interface.
+    #[command(flatten)]
+    pub(super) tui: TuiArgs,
 }
 
 /// How many times as fast as it was recorded.

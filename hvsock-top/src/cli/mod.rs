@@ -17,7 +17,7 @@ mod record;
 mod replay;
 mod serve;
 mod signals;
-mod table;
+mod tui;
 mod workload;
 
 use std::{
@@ -31,7 +31,7 @@ use crate::model::schema;
 pub use args::Cli;
 use args::Command;
 pub(crate) use failure::Failure;
-use input::Origin;
+use tui::Shown;
 
 /// Runs the program and turns every failure into one line of what happened, one line of what to do, and an exit code.
 pub fn run() -> ExitCode {
@@ -39,8 +39,16 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
+    if let Some(option) = cli.misplaced() {
+        let what = format!("{option} before the command means nothing to it");
+        return Failure::senseless(what, "write it after the command, if it has such an option").report();
+    }
     let result = match &cli.command {
-        None => table::run(&Origin::Live(&cli.live)).map(|()| ExitCode::SUCCESS),
+        None => {
+            let replay = cli.from.replay.as_deref();
+            let shown = replay.map_or(Shown::Live(&cli.live), |path| Shown::Recording(path, 1.0));
+            tui::run(&shown, &cli.tui).map(|()| ExitCode::SUCCESS)
+        }
         Some(Command::Json(args)) if args.schema => print_schema(&schema::snapshot()),
         Some(Command::Events(args)) if args.schema => print_schema(&schema::event()),
         Some(Command::Doctor(args)) if args.schema => print_schema(&schema::doctor()),

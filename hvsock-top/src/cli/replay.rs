@@ -8,13 +8,13 @@ use super::{
     json,
     judging::JudgeArgs,
     signals::Stop,
-    table,
+    tui::{self, Shown},
 };
 
-/// On a terminal the table, at the recording's pace; else its Snapshots, as fast as they are taken.
+/// On a terminal the terminal interface, at the recording's pace; else its Snapshots, as fast as they are taken.
 pub(super) fn run(args: &ReplayArgs) -> Result<(), Failure> {
     if io::stdout().is_terminal() {
-        return table::run(&Origin::Paced(&args.file, args.speed));
+        return tui::run(&Shown::Recording(&args.file, args.speed), &args.tui);
     }
     let stop = Stop::listen()?;
     let input = Input::open(&Origin::Recording(&args.file), json::INTERVAL)?;
