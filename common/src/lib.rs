@@ -14,6 +14,7 @@ mod counters;
 mod event;
 mod hist;
 mod hook;
+mod lab;
 mod layout;
 mod open;
 mod record;
@@ -25,6 +26,10 @@ pub use counters::{
 pub use event::{Event, EventKind};
 pub use hist::{BUCKETS, Histogram, SUB_BITS, bucket_bounds, bucket_of};
 pub use hook::{Hook, Outcome};
+pub use lab::{
+    LAB_BATCH, LAB_BUCKETS, LAB_END, LAB_GROWN, LAB_NODES, LAB_RELIDS, LAB_STRIDE, LabKey, LabNode, LabState,
+    Link, lab_bucket, lab_jhash,
+};
 pub use layout::{Layout, MISSING};
 pub use open::{CONNECT_RESULTS, ConnectResult, DIRECTIONS, Direction, OPEN_RESULTS, OpenResult};
 pub use record::{

@@ -8,6 +8,7 @@ pub mod collect;
 pub mod export;
 pub mod findings;
 pub mod kernel;
+pub mod lookup;
 pub mod model;
 pub mod record;
 pub mod tui;

@@ -1,4 +1,4 @@
-//! Builds the eBPF object that is committed in the tree, so that the same sources give the same bytes in any folder.
+//! Builds the eBPF objects that are committed in the tree, so that the same sources give the same bytes in any folder.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,13 +12,14 @@ use crate::{exec, paths};
 const TARGET: &str = "bpfel-unknown-none";
 const PACKAGE: &str = "hvsock-ebpf";
 
-/// The object in the tree.
-const OBJECT: &str = "hvsock-top/bpf/hvsock.bpf.o";
+/// The objects in the tree, by the program of the package that each comes from.
+const OBJECTS: [(&str, &str); 2] =
+    [("hvsock-ebpf", "hvsock-top/bpf/hvsock.bpf.o"), ("hvsock-lab", "hvsock-top/bpf/lab.bpf.o")];
 
 /// `cargo xtask build-ebpf`
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildEbpf {
-    /// Build, compare with the object in the tree, and fail when they differ; nothing in the tree changes
+    /// Build, compare with the objects in the tree, and fail when they differ; nothing in the tree changes
     #[arg(long)]
     check: bool,
 }
@@ -29,24 +30,21 @@ pub(crate) fn run(args: &BuildEbpf) -> Result<()> {
         return check();
     }
     let workspace = paths::workspace();
-    let committed = workspace.join(OBJECT);
     let toolchain = Toolchain::find()?;
-    let built = build(&workspace, &toolchain)?;
-    fs::create_dir_all(committed.parent().context("no folder")?)?;
-    let same = fs::read(&committed).is_ok_and(|old| old == built);
-    write_atomically(&identity_file(&committed), toolchain.identity.as_bytes())?;
-    write_atomically(&committed, &built)?;
-    eprintln!(
-        "xtask: {} ({} bytes, {})",
-        committed.strip_prefix(&workspace).unwrap_or(&committed).display(),
-        built.len(),
-        if same { "as it was" } else { "changed" }
-    );
+    for (program, object) in OBJECTS {
+        let committed = workspace.join(object);
+        let built = build(&workspace, &toolchain, program)?;
+        fs::create_dir_all(committed.parent().context("no folder")?)?;
+        let same = fs::read(&committed).is_ok_and(|old| old == built);
+        write_atomically(&identity_file(&committed), toolchain.identity.as_bytes())?;
+        write_atomically(&committed, &built)?;
+        eprintln!("xtask: {object} ({} bytes, {})", built.len(), if same { "as it was" } else { "changed" });
+    }
     Ok(())
 }
 
-/// Builds the object and gives its bytes.
-fn build(workspace: &Path, toolchain: &Toolchain) -> Result<Vec<u8>> {
+/// Builds one object and gives its bytes.
+fn build(workspace: &Path, toolchain: &Toolchain, program: &str) -> Result<Vec<u8>> {
     // In a folder of its own: this compiler and the host's must not invalidate each other's work.
     let target = paths::target().join("ebpf");
     exec::shown_run(toolchain.cargo()?.current_dir(workspace).args(["fetch", "--quiet", "--locked"]))
@@ -54,7 +52,7 @@ fn build(workspace: &Path, toolchain: &Toolchain) -> Result<Vec<u8>> {
     let mut cargo = toolchain.cargo()?;
     cargo
         .current_dir(workspace)
-        .args(["build", "--quiet", "--release", "--locked", "--package", PACKAGE, "--bin", PACKAGE])
+        .args(["build", "--quiet", "--release", "--locked", "--package", PACKAGE, "--bin", program])
         .args(["--target", TARGET, "-Z", "build-std=core", "--target-dir"])
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace, toolchain)?)
@@ -64,8 +62,8 @@ fn build(workspace: &Path, toolchain: &Toolchain) -> Result<Vec<u8>> {
         .env("CARGO_PROFILE_RELEASE_LTO", "false")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     exec::shown_run(&mut cargo).context("the eBPF programs do not build")?;
-    let linked = target.join(TARGET).join("release").join(PACKAGE);
-    let stripped = target.join("hvsock.bpf.o");
+    let linked = target.join(TARGET).join("release").join(program);
+    let stripped = target.join(format!("{program}.bpf.o"));
     toolchain.strip(&linked, &stripped)?;
     let bytes = fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
     if !contains(&bytes, b".BTF.ext\0") {
@@ -100,16 +98,20 @@ fn rustflags(workspace: &Path, toolchain: &Toolchain) -> Result<OsString> {
     Ok(flags.join("\u{1f}".as_ref()))
 }
 
-/// Builds the object anew and compares it with the one in the tree.
+/// Builds the objects anew and compares them with those in the tree.
 pub(crate) fn check() -> Result<()> {
-    let workspace = paths::workspace();
-    let committed = workspace.join(OBJECT);
-    let in_tree = fs::read(&committed)
-        .with_context(|| format!("{} is missing: run `cargo xtask build-ebpf`", committed.display()))?;
     let toolchain = Toolchain::find()?;
-    let built = build(&workspace, &toolchain)?;
+    OBJECTS.iter().try_for_each(|(program, object)| check_one(&toolchain, program, object))
+}
+
+fn check_one(toolchain: &Toolchain, program: &str, object: &str) -> Result<()> {
+    let workspace = paths::workspace();
+    let committed = workspace.join(object);
+    let in_tree =
+        fs::read(&committed).with_context(|| format!("{object} is missing: run `cargo xtask build-ebpf`"))?;
+    let built = build(&workspace, toolchain, program)?;
     if in_tree == built {
-        eprintln!("xtask: the eBPF object in the tree is what its sources give ({} bytes)", built.len());
+        eprintln!("xtask: {object} in the tree is what its sources give ({} bytes)", built.len());
         return Ok(());
     }
     let recorded = fs::read_to_string(identity_file(&committed)).unwrap_or_default();
@@ -123,7 +125,7 @@ pub(crate) fn check() -> Result<()> {
         )
     };
     bail!(
-        "the eBPF object in the tree ({} bytes) differs from a fresh build ({} bytes): {why}",
+        "{object} in the tree ({} bytes) differs from a fresh build ({} bytes): {why}",
         in_tree.len(),
         built.len()
     )

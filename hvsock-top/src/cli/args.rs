@@ -87,6 +87,8 @@ pub(super) enum Command {
     Diff(DiffArgs),
     /// Say what can be observed here, what not, why, and how to fix it; exit 1 when blind
     Doctor(DoctorArgs),
+    /// What finding a socket costs, and how that grows with the number of sockets
+    Lookup(super::lookup::LookupArgs),
     /// Serve metrics for Prometheus, Snapshots and health over HTTP
     Serve(super::serve::ServeArgs),
     /// Attach the probes and do nothing more; for measuring what they cost

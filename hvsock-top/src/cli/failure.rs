@@ -35,6 +35,11 @@ impl Failure {
         Self { what: what.into(), remedy: remedy.into(), code: Self::PRIVILEGE }
     }
 
+    /// This kernel cannot do what it takes.
+    pub(crate) fn blind(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into(), code: Self::BLIND }
+    }
+
     /// Writing to stdout failed; not for a closed pipe, which is no failure.
     pub(crate) fn output(error: &std::io::Error) -> Self {
         Self::new(

@@ -131,7 +131,7 @@ fn check_abi(object: &[u8]) -> Result<(), Blind> {
 }
 
 /// Kernels before 5.11 charge BPF memory to this limit; later ones ignore it, so a failure does not matter.
-fn raise_memlock() {
+pub(crate) fn raise_memlock() {
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: passes a pointer to a valid structure.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };

@@ -27,6 +27,7 @@ pub use error::Blind;
 pub use facts::{Facts, HvSock};
 pub use fields::{Fields, resolve as resolve_fields};
 pub use load::load;
+pub(crate) use load::raise_memlock;
 pub use loaded::{LoadOptions, Loaded};
 pub use maps::Mapped;
 pub use plan::{Attach, Candidate, EVENTS, Event, Step};
@@ -37,4 +38,5 @@ pub use privilege::{
 pub use survey::{BtfIn, Part, Presence, Survey, file_capabilities, hypervisor, is_nosuid, survey};
 pub use symbols::Symbols;
 pub use timing::Timing;
+pub(crate) use verdict::words;
 pub use verdict::{How, NotLoaded, Verdict};

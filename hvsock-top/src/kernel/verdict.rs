@@ -123,7 +123,7 @@ impl From<String> for Why {
 }
 
 /// An error with all its causes, in one line.
-pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(e) = cause {

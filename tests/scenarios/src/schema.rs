@@ -21,6 +21,10 @@ pub(crate) static EVENT: LazyLock<Schema> =
 pub(crate) static DOCTOR: LazyLock<Schema> =
     LazyLock::new(|| Schema::of(include_str!("../../../docs/schema/doctor.json")));
 
+/// Reports of the lookup laboratory.
+pub(crate) static LAB: LazyLock<Schema> =
+    LazyLock::new(|| Schema::of(include_str!("../../../docs/schema/lookup-lab.json")));
+
 impl Schema {
     fn of(text: &str) -> Self {
         let build = || -> Result<Validator> {

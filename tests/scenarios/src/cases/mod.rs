@@ -32,6 +32,7 @@ mod kprobes;
 mod least_privilege;
 mod lifecycle;
 mod losses;
+mod lookup_lab;
 mod no_btf;
 mod no_hv_sock;
 mod nonsense;
@@ -112,6 +113,7 @@ pub(crate) const ALL: &[Scenario] = &[
     findings_flow::SCENARIO,
     findings_closing::SCENARIO,
     findings_limits::SCENARIO,
+    lookup_lab::SCENARIO,
     clock::SCENARIO,
     serve::SCENARIO,
     serve_bad_input::SCENARIO,
