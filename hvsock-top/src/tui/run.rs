@@ -107,10 +107,8 @@ fn take(
             app.paste(&text);
             Vec::new()
         }
-        Message::Terminal(Event::Resize(..)) => {
-            screen.redraw()?;
-            Vec::new()
-        }
+        // Drawing finds the new size. Asking the terminal for anything would wait for its answer, which the thread of the keys reads.
+        Message::Terminal(Event::Resize(..)) => Vec::new(),
         Message::Terminal(Event::FocusGained | Event::FocusLost) => return Ok(Some(Due::Never)),
     };
     for effect in effects {

@@ -3,8 +3,8 @@
 use std::{
     io::{self, BufWriter, Stdout, Write as _},
     panic,
-    sync::Once,
-    thread,
+    sync::{Mutex, MutexGuard, Once, PoisonError},
+    thread::{self, ThreadId},
 };
 
 use crossterm::{
@@ -23,7 +23,7 @@ const FRAME_BYTES: usize = 64 << 10;
 
 type Backend = CrosstermBackend<BufWriter<Stdout>>;
 
-/// The terminal in raw mode on its alternate screen. Dropping it gives the terminal back; a panic of the main thread does so before it is
+/// The terminal in raw mode on its alternate screen. Dropping it gives the terminal back; a panic of the thread that draws does so before it is
 /// told, so that its text can be read.
 pub struct Screen {
     terminal: Terminal<Backend>,
@@ -61,11 +61,6 @@ impl Screen {
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
         execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
     }
-
-    /// Draws all of the next frame anew.
-    pub(super) fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear()
-    }
 }
 
 impl Drop for Screen {
@@ -84,6 +79,10 @@ impl Drop for Restore {
 
 /// Gives the terminal back. What fails cannot be mended here.
 fn restore() {
+    // Only once: leaving the screen a second time would move the cursor back over what has been written since.
+    if owner().take().is_none() {
+        return;
+    }
     let mut out = io::stdout();
     let _ = execute!(
         out,
@@ -97,15 +96,26 @@ fn restore() {
     let _ = out.flush();
 }
 
-/// A panic of the main thread gives the terminal back before it is told. One of another thread ends no screen: whoever started the thread says what
-/// happened, on the screen.
+/// The thread whose screen it is.
+static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
+
+fn owner() -> MutexGuard<'static, Option<ThreadId>> {
+    OWNER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A panic of the thread that draws gives the terminal back before it is told. One of another thread ends no screen, and would write over
+/// it: whoever started that thread says what happened, on the screen.
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
+    *owner() = Some(thread::current().id());
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if thread::current().name() == Some("main") {
+            let taken = *owner();
+            if taken == Some(thread::current().id()) {
                 restore();
+            }
+            if taken.is_none_or(|owner| owner == thread::current().id()) {
                 before(info);
             }
         }));

@@ -22,7 +22,7 @@ use std::{
 use super::{Failure, args::TuiArgs, input::open_recording, live::LiveArgs, signals::Stop};
 use crate::{
     collect,
-    kernel::Blind,
+    kernel::{self, Blind},
     tui::{App, Control, Message, Outside, Screen, Terminal, Update, run as run_screen},
 };
 
@@ -70,6 +70,8 @@ pub(super) fn run(shown: &Shown<'_>, args: &TuiArgs) -> Result<(), Failure> {
         let sender = sender.clone();
         move || work(job, &sender, &commands)
     })?;
+    // Threads inherit capabilities: only the one that may have to attach again keeps what it needs for that.
+    let _ = kernel::renounce();
     begin("keys", {
         let sender = sender.clone();
         move || read_keys(&sender)
