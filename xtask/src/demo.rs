@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: the terminal interface over a guest with a busy workload.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -17,6 +18,9 @@ pub(crate) struct Demo {
     kernel: String,
     #[command(flatten)]
     options: vm::Options,
+    /// Record what the terminal shows, for `asciinema play FILE`
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Arguments for hvsock-top
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -34,5 +38,5 @@ pub(crate) fn run(args: &Demo) -> Result<ExitCode> {
         "xtask: booting Linux {}; q leaves hvsock-top and with it the guest, Ctrl-] ends it at once",
         bed.release()
     );
-    terminal::run(machine)
+    terminal::run(machine, args.record.as_deref())
 }

@@ -3,6 +3,7 @@
 mod acpi;
 mod apt;
 mod bench;
+mod cast;
 mod cleanup;
 mod console;
 mod cpio;

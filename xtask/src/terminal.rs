@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::SIGWINCH;
 
+use crate::cast::Cast;
 use crate::cleanup::RawTerminal;
 use crate::console;
 use crate::qemu::{Ending, Event, Guest, Machine};
@@ -30,12 +32,12 @@ pub(crate) fn required() -> Result<()> {
     Ok(())
 }
 
-/// Runs `machine` with its command on this terminal.
-pub(crate) fn run(mut machine: Machine) -> Result<ExitCode> {
+/// Runs `machine` with its command on this terminal, and records what that shows.
+pub(crate) fn run(mut machine: Machine, record: Option<&Path>) -> Result<ExitCode> {
     required()?;
     let (rows, columns) = window_size().unwrap_or((24, 80));
     machine.append.push(format!("hv.tty=1 hv.rows={rows} hv.cols={columns}"));
-    for name in ["TERM", "COLORTERM", "NO_COLOR"] {
+    for name in ["TERM", "COLORTERM", "NO_COLOR", "COLORFGBG", "LANG", "LC_ALL"] {
         // Words without a dot that the kernel does not know become init's environment.
         if let Some(value) =
             std::env::var(name).ok().filter(|v| !v.is_empty() && !v.contains(char::is_whitespace))
@@ -43,6 +45,7 @@ pub(crate) fn run(mut machine: Machine) -> Result<ExitCode> {
             machine.append.push(format!("{name}={value}"));
         }
     }
+    let mut cast = record.map(|path| Cast::begin(path, rows, columns)).transpose()?;
     let mut guest = Guest::start(&machine)?;
     let stop = Arc::new(AtomicBool::new(false));
     let raw = RawTerminal::enter()?;
@@ -52,7 +55,12 @@ pub(crate) fn run(mut machine: Machine) -> Result<ExitCode> {
     let end = Instant::now() + LONGEST;
     let ending = loop {
         match guest.next(Instant::now() + Duration::from_millis(200))? {
-            Event::Output(bytes) => RawTerminal::show(&bytes)?,
+            Event::Output(bytes) => {
+                if let Some(cast) = &mut cast {
+                    cast.show(&bytes)?;
+                }
+                RawTerminal::show(&bytes)?;
+            }
             Event::Console(line) => console.push(line),
             Event::Ended(ending) => break ending,
             Event::Deadline if Instant::now() > end => break Ending::Broken("time-out".to_owned()),

@@ -115,7 +115,7 @@ pub(crate) fn run(args: &Vm) -> Result<ExitCode> {
         machine.append.push("hv.nomod=1".to_owned());
     }
     if args.tty {
-        return terminal::run(machine);
+        return terminal::run(machine, None);
     }
     let mut guest = Guest::start(&machine)?;
     let mut console = Vec::new();

@@ -21,6 +21,7 @@ mod runner;
 mod schema;
 mod serve;
 mod server;
+mod sheet;
 mod snapshot;
 mod steps;
 mod top;

@@ -52,6 +52,7 @@ mod rescind_load;
 mod rescind_unread;
 mod ring_full;
 mod ring_sizes;
+mod screen;
 mod send_stall;
 mod serve;
 mod serve_bad_input;
@@ -115,6 +116,7 @@ pub(crate) const ALL: &[Scenario] = &[
     findings_limits::SCENARIO,
     lookup_lab::SCENARIO,
     clock::SCENARIO,
+    screen::SCENARIO,
     serve::SCENARIO,
     serve_bad_input::SCENARIO,
     serve_many::SCENARIO,
