@@ -10,6 +10,7 @@
 #![no_std]
 
 mod abi;
+mod chain;
 mod counters;
 mod event;
 mod hist;
@@ -20,6 +21,7 @@ mod open;
 mod record;
 
 pub use abi::ABI;
+pub use chain::{CHAIN_STEPS, Chain, ChainEnd};
 pub use counters::{
     Accounting, ClosedTotals, Closes, CpuCounters, Latency, ListenerRecord, MAX_PORTS, PortKey, PortRecord,
 };

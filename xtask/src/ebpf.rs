@@ -13,8 +13,11 @@ const TARGET: &str = "bpfel-unknown-none";
 const PACKAGE: &str = "hvsock-ebpf";
 
 /// The objects in the tree, by the program of the package that each comes from.
-const OBJECTS: [(&str, &str); 2] =
-    [("hvsock-ebpf", "hvsock-top/bpf/hvsock.bpf.o"), ("hvsock-lab", "hvsock-top/bpf/lab.bpf.o")];
+const OBJECTS: [(&str, &str); 3] = [
+    ("hvsock-ebpf", "hvsock-top/bpf/hvsock.bpf.o"),
+    ("hvsock-lab", "hvsock-top/bpf/lab.bpf.o"),
+    ("hvsock-tables", "hvsock-top/bpf/tables.bpf.o"),
+];
 
 /// `cargo xtask build-ebpf`
 #[derive(Debug, clap::Args)]

@@ -61,7 +61,7 @@ pub fn run() -> ExitCode {
         Some(Command::Replay(args)) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Some(Command::Diff(args)) => diff::run(args),
         Some(Command::Doctor(args)) => doctor::run(args, &cli.live),
-        Some(Command::Lookup(args)) => lookup::run(args),
+        Some(Command::Lookup(args)) => lookup::run(args, &cli.live),
         Some(Command::Serve(args)) => serve::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
         Some(Command::Hold(args)) => hold::run(args, &cli.live).map(|()| ExitCode::SUCCESS),
     };

@@ -3,4 +3,6 @@
 //! Knows no terminal. Results are plain data with serde names, like everything that is printed.
 
 pub mod lab;
+pub mod live;
+pub mod page;
 pub mod plot;

@@ -70,8 +70,13 @@ pub(super) fn run(args: &LabArgs) -> Result<ExitCode, Failure> {
     judged(&report)
 }
 
+/// What is measured when nobody says what.
+pub(super) fn defaults() -> Options {
+    Options { sizes: SIZES.to_vec(), rounds: ROUNDS, seed: SEED }
+}
+
 /// Measures, until it is done or somebody says stop.
-fn measure(options: &Options) -> Result<LabReport, Failure> {
+pub(super) fn measure(options: &Options) -> Result<LabReport, Failure> {
     let mut listener = Listener { stop: Stop::listen()?, progress: io::stderr().is_terminal() };
     let report = lab::run(options, &mut listener);
     listener.clear();
@@ -79,7 +84,7 @@ fn measure(options: &Options) -> Result<LabReport, Failure> {
 }
 
 /// Bad news of a report that has been given out.
-fn judged(report: &LabReport) -> Result<ExitCode, Failure> {
+pub(super) fn judged(report: &LabReport) -> Result<ExitCode, Failure> {
     if !report.complete {
         let signal = report.stopped_by.as_deref().unwrap_or("something");
         return Err(Failure::new(

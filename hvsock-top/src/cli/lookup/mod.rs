@@ -1,8 +1,11 @@
 //! `hvsock-top lookup`: what finding a socket costs.
 
 mod lab;
+mod live;
 mod pending;
+mod report;
 mod text_lab;
+mod text_live;
 
 use std::{
     io::{self, ErrorKind, Write as _},
@@ -11,8 +14,11 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, print_schema};
-use crate::{lookup::lab::LabReport, model::schema};
+use super::{Failure, live::LiveArgs, print_schema};
+use crate::{
+    lookup::{lab::LabReport, live::LiveReport},
+    model::schema,
+};
 
 /// Options of `lookup`.
 #[derive(Args, Debug)]
@@ -25,13 +31,20 @@ pub(super) struct LookupArgs {
 enum Which {
     /// Measure the structures that find a socket side by side, in this kernel; needs no Hyper-V and attaches nothing
     Lab(lab::LabArgs),
+    /// Show how full vsock's tables are, and what finding the listener takes of an open
+    Live(live::LiveLookupArgs),
+    /// Turn both into one page with drawings and a verdict
+    Report(report::ReportArgs),
 }
 
 /// Runs `hvsock-top lookup`.
-pub(super) fn run(args: &LookupArgs) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &LookupArgs, live: &LiveArgs) -> Result<ExitCode, Failure> {
     match &args.which {
         Which::Lab(args) if args.schema => print_schema(&schema::of::<LabReport>()),
         Which::Lab(args) => lab::run(args),
+        Which::Live(args) if args.schema => print_schema(&schema::of::<LiveReport>()),
+        Which::Live(args) => live::run(args, live),
+        Which::Report(args) => report::run(args),
     }
 }
 

@@ -33,6 +33,7 @@ mod least_privilege;
 mod lifecycle;
 mod losses;
 mod lookup_lab;
+mod lookup_live;
 mod no_btf;
 mod no_hv_sock;
 mod nonsense;
@@ -115,6 +116,7 @@ pub(crate) const ALL: &[Scenario] = &[
     findings_closing::SCENARIO,
     findings_limits::SCENARIO,
     lookup_lab::SCENARIO,
+    lookup_live::SCENARIO,
     clock::SCENARIO,
     screen::SCENARIO,
     serve::SCENARIO,
