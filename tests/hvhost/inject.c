@@ -4,7 +4,8 @@
  * CONFIG_FAULT_INJECTION, so this does what lib/error-inject.c and kernel/fail_function.c do. A kprobe at the entry
  * of a kernel function sends the next COUNT calls elsewhere:
  *   fail FUNCTION RESULT COUNT [INSIDE]   they return RESULT at once
- *   pause FUNCTION MS COUNT [INSIDE]      they return MS milliseconds later; only where the function may sleep
+ *   delay FUNCTION MS COUNT [INSIDE]      they begin MS milliseconds later
+ *   pause FUNCTION MS COUNT [INSIDE]      they return MS milliseconds later; as above, only where one may sleep
  *   nest FUNCTION OTHER COUNT [INSIDE]    OTHER is called first, with zeros for arguments
  *   mend                                  no faults any more; `reset` does that, too, and forgets them
  * With INSIDE only calls count that are made, directly or not, from that function, as the stack tells: one that ends
@@ -25,8 +26,8 @@
 typedef unsigned long call_t(unsigned long a, unsigned long b, unsigned long c, unsigned long d, unsigned long e,
 			     unsigned long f);
 
-enum how { FAIL, PAUSE, NEST };
-static const char * const how_name[] = { "fail", "pause", "nest" };
+enum how { FAIL, DELAY, PAUSE, NEST };
+static const char * const how_name[] = { "fail", "delay", "pause", "nest" };
 
 static struct fault {
 	struct kprobe kp;
@@ -90,6 +91,8 @@ static unsigned long diverted(struct fault *f, unsigned long *arg)
 {
 	unsigned long result = f->value;
 
+	if (f->how == DELAY)
+		msleep(f->value);
 	if (f->how == NEST)
 		f->other(0, 0, 0, 0, 0, 0);
 	if (f->how != FAIL)

@@ -9,7 +9,7 @@
  *   write BYTES [PORT]                    the host sends
  *   refuse_delay MS                       until an unopened offer is taken back
  *   fail_teardowns N                      turn away the next N messages that give a ring back
- *   fail|pause|nest|mend ...              faults of the guest's kernel, see inject.c
+ *   fail|delay|pause|nest|mend ...        faults of the guest's kernel, see inject.c
  *   reset                                 forget what is gone and all faults, zero the sums
  */
 #include <linux/mm.h>

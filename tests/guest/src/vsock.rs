@@ -117,6 +117,14 @@ impl Stream {
         (&self.io).read(buffer)
     }
 
+    /// Receives what is there without waiting.
+    pub fn receive_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.io.set_nonblocking(true)?;
+        let received = (&self.io).read(buffer);
+        self.io.set_nonblocking(false)?;
+        received
+    }
+
     /// Receives exactly a buffer full.
     pub fn receive_exact(&self, buffer: &mut [u8]) -> io::Result<()> {
         (&self.io).read_exact(buffer)

@@ -5,6 +5,9 @@ use hvsock_guest::host;
 
 use crate::steps;
 
+/// EFAULT, as functions return it.
+const EFAULT: i64 = -14;
+
 /// A fault that waits for its calls.
 pub(crate) struct Fault {
     function: String,
@@ -15,6 +18,16 @@ impl Fault {
     /// So many calls of `function` will return `result` at once, of those made from inside `inside`.
     pub(crate) fn fail(function: &str, result: i64, times: u64, inside: &str) -> Result<Self> {
         Self::arm("fail", function, &result.to_string(), times, inside)
+    }
+
+    /// Of the looks at the kernel's memory that programs take inside `inside`, the next `times` will find it unreadable.
+    pub(crate) fn unreadable(times: u64, inside: &str) -> Result<Self> {
+        Self::fail("copy_from_kernel_nofault", EFAULT, times, inside)
+    }
+
+    /// The next call of `function` from inside `inside` will begin so many milliseconds later.
+    pub(crate) fn delay(function: &str, ms: u64, inside: &str) -> Result<Self> {
+        Self::arm("delay", function, &ms.to_string(), 1, inside)
     }
 
     /// The next call of `function` from inside `inside` will return so many milliseconds later.

@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use hvsock_guest::vsock::Listener;
 use hvsock_guest::{host, traffic};
 
 use crate::compare;
@@ -26,16 +27,21 @@ const GAVE_UP: Duration = Duration::from_millis(9500);
 fn run() -> Result<()> {
     host::host("mode 5000 echo")?;
     host::host("mode 5001 linger")?;
-    // One that the host has taken away and the guest still has; one that the guest has closed, and given up on, and the host still has.
+    // One that the host has taken away and the guest still has; one that the guest has closed, and given up on, and the host still has; the
+    // same of one that the host made, and the guest accepted.
     let taken = traffic::connect(5000)?;
     host::host("rescind 5000")?;
     drop(traffic::connect(5001)?);
+    let listener = Listener::bind(6001, 4).context("cannot listen")?;
+    host::host("connect 6001 linger")?;
+    drop(listener.accept(steps::LIMIT)?.context("nothing to accept")?);
+    drop(listener);
     thread::sleep(GAVE_UP);
-    let ledger = steps::wait_ledger("one is left on either side", |l| {
-        l.conns.len() == 2
+    let ledger = steps::wait_ledger("each is left on one side", |l| {
+        l.conns.len() == 3
             && l.conns[0].rescinded_ns > 0
-            && l.conns[1].guest_fin_ns > 0
-            && l.live().count() == 2
+            && l.conns[1..].iter().all(|c| c.guest_fin_ns > 0)
+            && l.live().count() == 3
     })?;
 
     let top = Top::start()?;
@@ -48,11 +54,11 @@ fn run() -> Result<()> {
         Ok(())
     })?;
     drop(taken);
-    host::host("rescind 5001")?;
+    host::host("rescind")?;
     steps::all_gone()?;
-    top.wait("both are gone, neither end was seen from its beginning", |s| {
+    top.wait("all are gone, no end was seen from its beginning", |s| {
         ensure!(s.connections()?.is_empty(), "connections remain: {:?}", s.connections()?);
-        compare::expect(s, "totals/closed_connections", 2)?;
+        compare::expect_all(s, &[("totals/closed_connections", 3), ("totals/never_accepted", 0)])?;
         let closes = s.sum("closes")?;
         ensure!(closes == 0, "closes: expected none, got {closes}: {:?}", s.at("closes"));
         compare::accounting(s)

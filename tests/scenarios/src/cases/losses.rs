@@ -27,12 +27,6 @@ pub(super) const SCENARIO: Scenario = Scenario {
     )
 };
 
-/// EFAULT, as functions return it.
-const EFAULT: i64 = -14;
-
-/// The helper behind every look of the programs at the kernel's memory.
-const READ: &str = "copy_from_kernel_nofault";
-
 fn run() -> Result<()> {
     host::host("mode 5630 echo")?;
     unreadable()?;
@@ -44,7 +38,7 @@ fn run() -> Result<()> {
 /// An offer and a rescind that cannot be read. Without the latter nobody knows why the socket came to its end.
 fn unreadable() -> Result<()> {
     let top = Top::start()?;
-    let fault = Fault::fail(READ, EFAULT, 1, "vmbus_onoffer")?;
+    let fault = Fault::unreadable(1, "vmbus_onoffer")?;
     let first = traffic::connect(5630)?;
     fault.end()?;
     let second = traffic::connect(5630)?;
@@ -79,7 +73,7 @@ fn unreadable() -> Result<()> {
 
 /// The host takes the channel away, and hvsock-top cannot read which.
 fn unread_rescind(stream: Stream) -> Result<()> {
-    let fault = Fault::fail(READ, EFAULT, 1, "hvs_close_connection")?;
+    let fault = Fault::unreadable(1, "hvs_close_connection")?;
     host::host("rescind 5630")?;
     fault.end()?;
     drop(stream);

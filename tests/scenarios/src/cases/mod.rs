@@ -26,6 +26,7 @@ mod inventory_ending;
 mod inventory_fallback;
 mod inventory_fallback_ending;
 mod inventory_owners;
+mod inventory_shared;
 mod inventory_sysfs;
 mod killed;
 mod kprobes;
@@ -54,6 +55,7 @@ mod rescind_unread;
 mod ring_full;
 mod ring_sizes;
 mod screen;
+mod same_socket;
 mod send_stall;
 mod serve;
 mod serve_bad_input;
@@ -81,6 +83,7 @@ pub(crate) const ALL: &[Scenario] = &[
     inventory_sysfs::SCENARIO,
     inventory_owners::SCENARIO,
     inventory_ending::SCENARIO,
+    inventory_shared::SCENARIO,
     inventory_fallback_ending::SCENARIO,
     two_tops::SCENARIO,
     busy_start::SCENARIO,
@@ -104,6 +107,7 @@ pub(crate) const ALL: &[Scenario] = &[
     open_phases::SCENARIO,
     backlog::SCENARIO,
     send_stall::SCENARIO,
+    same_socket::SCENARIO,
     receive_wait::SCENARIO,
     close_slow::SCENARIO,
     rescind_unread::SCENARIO,
