@@ -12,17 +12,15 @@ use crate::{
 #[inline(always)]
 pub(crate) fn release(vsk: u64) -> Outcome {
     if let Some(connecting) = CONNECTING.get_ptr_mut(vsk) {
-        // It was closed before its connect had an outcome.
         // SAFETY: a map value.
         let port = unsafe { (*connecting).remote_port };
         let _ = CONNECTING.remove(vsk);
-        if let Some(cpu) = maps::cpu() {
-            // SAFETY: this hook is the field's only writer.
-            unsafe { (*cpu).connects_abandoned += 1 };
+        // Unless it is connected, and only its open went unseen, it was closed before its connect had an outcome.
+        match inherit::is_connected(vsk) {
+            Some(true) => {}
+            Some(false) => return abandoned(vsk, port),
+            None => return Outcome::Faulted,
         }
-        let counted = ports::connect(port, ConnectResult::Abandoned);
-        let outcome = connect::report(vsk, port, ConnectResult::Abandoned, 0);
-        return if counted { outcome } else { Outcome::MapFull };
     }
     let Some(slot) = inherit::of_socket(vsk) else { return Outcome::Filtered };
     // SAFETY: a map value; the socket's lock is held.
@@ -42,6 +40,18 @@ pub(crate) fn release(vsk: u64) -> Outcome {
         }
     }
     Outcome::Recorded
+}
+
+/// Counts and tells of a connect whose caller gave it up.
+#[inline(always)]
+fn abandoned(vsk: u64, port: u32) -> Outcome {
+    if let Some(cpu) = maps::cpu() {
+        // SAFETY: `hvs_release` is the field's only writer.
+        unsafe { (*cpu).connects_abandoned += 1 };
+    }
+    let counted = ports::connect(port, ConnectResult::Abandoned);
+    let outcome = connect::report(vsk, port, ConnectResult::Abandoned, 0);
+    if counted { outcome } else { Outcome::MapFull }
 }
 
 /// `hvs_close_connection(chan)`: the host takes the channel away.

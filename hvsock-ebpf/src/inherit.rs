@@ -60,6 +60,16 @@ pub(crate) fn of_channel(chan: u64) -> Option<*mut ConnRecord> {
     }
 }
 
+/// Whether the socket is connected, by its state; `None` when that cannot be read.
+#[inline(always)]
+pub(crate) fn is_connected(vsk: u64) -> Option<bool> {
+    if at!(sk_state) == MISSING {
+        return Some(false);
+    }
+    let state = read::field::<u8>(vsk, at!(sk_state))?;
+    Some(state == ESTABLISHED || state == CLOSING)
+}
+
 #[inline(always)]
 fn newcomer(vsk: u64) -> Option<*mut ConnRecord> {
     match adopt(vsk) {

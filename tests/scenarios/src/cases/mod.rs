@@ -68,6 +68,7 @@ mod ten_thousand;
 mod two_cpus;
 mod two_hundred;
 mod two_tops;
+mod unseen_opens;
 
 use crate::runner::Scenario;
 
@@ -84,6 +85,7 @@ pub(crate) const ALL: &[Scenario] = &[
     inventory_owners::SCENARIO,
     inventory_ending::SCENARIO,
     inventory_shared::SCENARIO,
+    unseen_opens::SCENARIO,
     inventory_fallback_ending::SCENARIO,
     two_tops::SCENARIO,
     busy_start::SCENARIO,
