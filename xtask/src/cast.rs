@@ -3,16 +3,20 @@
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+
+/// What comes within this time is shown together: a serial line brings it byte by byte.
+const TOGETHER: Duration = Duration::from_millis(30);
 
 /// A recording in the making.
 pub(crate) struct Cast {
     file: BufWriter<File>,
     began: Instant,
-    /// Bytes of a character whose rest has not come yet.
-    partial: Vec<u8>,
+    /// What is not written yet, and since when there is some.
+    pending: Vec<u8>,
+    since: Option<Instant>,
 }
 
 impl Cast {
@@ -21,18 +25,29 @@ impl Cast {
         let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
         let mut file = BufWriter::new(file);
         writeln!(file, "{}", serde_json::json!({ "version": 2, "width": columns, "height": rows }))?;
-        Ok(Self { file, began: Instant::now(), partial: Vec::new() })
+        Ok(Self { file, began: Instant::now(), pending: Vec::new(), since: None })
     }
 
     /// Adds what was shown now.
     pub(crate) fn show(&mut self, bytes: &[u8]) -> Result<()> {
-        self.partial.extend_from_slice(bytes);
-        let text = whole(&mut self.partial);
-        if text.is_empty() {
-            return Ok(());
+        if self.since.is_some_and(|since| since.elapsed() >= TOGETHER) {
+            self.write()?;
         }
-        let at = self.began.elapsed().as_secs_f64();
-        writeln!(self.file, "{}", serde_json::json!([at, "o", text]))?;
+        self.pending.extend_from_slice(bytes);
+        self.since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// Writes what has come, but for the beginning of a character whose rest has not.
+    fn write(&mut self) -> Result<()> {
+        let at = self.since.take().map_or(0.0, |since| (since - self.began).as_secs_f64());
+        let text = whole(&mut self.pending);
+        writeln!(self.file, "{}", serde_json::json!([at, "o", text])).context("cannot write the recording")
+    }
+
+    /// Ends the recording.
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.write()?;
         self.file.flush().context("cannot write the recording")
     }
 }

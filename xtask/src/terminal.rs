@@ -72,6 +72,7 @@ pub(crate) fn run(mut machine: Machine, record: Option<&Path>) -> Result<ExitCod
     };
     drop(guest);
     drop(raw);
+    cast.map_or(Ok(()), Cast::end)?;
     if ending != Ending::Exit(0) {
         for line in console::tail(&console) {
             eprintln!("{line}");

@@ -31,7 +31,7 @@ const COLUMNS: &[Column] = &[
     Column::number("P99.9", 8, 1),
     Column::number("MAX", 8, 0),
     Column::number("MEAN", 8, 3),
-    Column::text("100 ns ← share of all, by decade → 10 s+", 27, 36, 2),
+    Column::text("100 ns · by decade · 10 s", 27, 36, 2),
     Column::text("WHAT IT IS", 30, 72, 4),
 ];
 
