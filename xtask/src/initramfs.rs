@@ -18,7 +18,7 @@ const BINARIES: &[(&str, &str)] =
     &[("hvsock-guest", "guest"), ("hvsock-top", "hvsock-top"), ("hvsock-scenarios", "scenarios")];
 
 /// The order in which init loads modules; those the kernel has built in are absent. hvhost must be there before hv_vmbus
-/// looks for a hypervisor.
+/// looks for a hypervisor. af_hyperv, which takes hv_sock's place, is there but not loaded.
 const LOAD_ORDER: &[&str] = &["vsock", "hvhost", "hv_vmbus", "hv_sock", "vsock_diag"];
 
 /// What a program that is not static names as its loader.

@@ -11,7 +11,7 @@ use crate::fetch::Prepared;
 use crate::{exec, paths, setup};
 
 /// The modules, each a folder `tests/NAME` with a Kbuild file that makes `NAME.ko`.
-pub(crate) const OWN_MODULES: &[&str] = &["hvhost"];
+pub(crate) const OWN_MODULES: &[&str] = &["hvhost", "af_hyperv"];
 
 /// Builds every module of [`OWN_MODULES`] for `kernel`; gives each one's name and file.
 pub(crate) fn build(kernel: &Prepared) -> Result<Vec<(&'static str, PathBuf)>> {
