@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
+use hvsock_guest::family::Family;
 use hvsock_guest::vsock::{Listener, Stream};
 use hvsock_guest::{PATIENCE, host, traffic};
 
@@ -19,6 +20,9 @@ use crate::demo;
 #[derive(Debug, Parser)]
 #[command(name = "guest")]
 struct Arguments {
+    /// The family of the sockets; its module must be loaded
+    #[arg(long, global = true, value_enum, default_value = "vsock")]
+    family: Family,
     #[command(subcommand)]
     command: Command,
 }
@@ -132,7 +136,9 @@ pub(crate) fn main() -> ExitCode {
     // SAFETY: no pointers, and no other thread yet. Whoever reads our output may have had enough; sockets do not
     // raise this signal (std sends with MSG_NOSIGNAL).
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    match run(Arguments::parse().command) {
+    let arguments = Arguments::parse();
+    arguments.family.make_current();
+    match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("guest: {error:#}");

@@ -1,7 +1,7 @@
-//! Hyper-V sockets: AF_VSOCK streams between the guest and the host.
+//! Hyper-V sockets: streams between the guest and the host, of the family that [`Family`] says.
 
 use std::io::{self, Read as _, Write as _};
-use std::mem::{MaybeUninit, size_of};
+use std::mem::size_of;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::PATIENCE;
+use crate::family::{Address, Family};
 
 /// A connected stream. Reads and writes block, for [`PATIENCE`] at most, and then fail with `WouldBlock`.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub struct Ports {
 }
 
 impl Stream {
-    /// Connects to the host's service at `port`. hv_sock itself gives up after 2 s.
+    /// Connects to the host's service at `port`. hv_sock itself gives up after 2 s, AF_HYPERV after 30 s.
     pub fn connect(port: u32) -> io::Result<Self> {
         Self::start(port, 0)
     }
@@ -38,8 +39,11 @@ impl Stream {
         Self::start(port, libc::SOCK_NONBLOCK)
     }
 
-    /// Like [`Self::connect`], with another limit than hv_sock's 2 s.
+    /// Like [`Self::connect`], with another limit than hv_sock's 2 s. AF_HYPERV has no such option.
     pub fn connect_within(port: u32, limit: Duration) -> io::Result<Self> {
+        if Family::current() != Family::Vsock {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let fd = socket(0)?;
         let limit = libc::timeval { tv_sec: limit.as_secs() as i64, tv_usec: limit.subsec_micros().into() };
         option(&fd, libc::AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit)?;
@@ -51,9 +55,10 @@ impl Stream {
     }
 
     fn connect_on(fd: OwnedFd, port: u32, flags: libc::c_int) -> io::Result<Self> {
-        let address = address(libc::VMADDR_CID_HOST, port);
-        // SAFETY: the pointer and the length are those of one initialised sockaddr_vm.
-        let result = unsafe { libc::connect(fd.as_raw_fd(), (&raw const address).cast(), ADDRESS_LEN) };
+        let family = Family::current();
+        let address = Address::new(family, true, port);
+        // SAFETY: the pointer and the length are those of one initialised address.
+        let result = unsafe { libc::connect(fd.as_raw_fd(), address.as_ptr(), Address::len(family)) };
         match check(result) {
             Err(e) if flags == 0 || e.raw_os_error() != Some(libc::EINPROGRESS) => Err(e),
             _ => Self::new(fd),
@@ -80,16 +85,13 @@ impl Stream {
 
     /// Which connection this is.
     pub fn ports(&self) -> io::Result<Ports> {
+        let family = Family::current();
         let name =
             |call: unsafe extern "C" fn(RawFd, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int| {
-                let mut address = MaybeUninit::<libc::sockaddr_vm>::zeroed();
-                let mut len = ADDRESS_LEN;
-                // SAFETY: getsockname or getpeername writes at most `len` bytes, and all zero bits are a valid sockaddr_vm.
-                let (result, address) = unsafe {
-                    let result = call(self.io.as_raw_fd(), address.as_mut_ptr().cast(), &raw mut len);
-                    (result, address.assume_init())
-                };
-                check(result).map(|()| address.svm_port)
+                let (mut address, mut len) = (Address::empty(), Address::len(family));
+                // SAFETY: getsockname or getpeername writes at most `len` bytes, for which there is room.
+                let result = unsafe { call(self.io.as_raw_fd(), address.as_mut_ptr(), &raw mut len) };
+                check(result).map(|()| address.port(family))
             };
         Ok(Ports { guest: name(libc::getsockname)?, host: name(libc::getpeername)? })
     }
@@ -203,9 +205,10 @@ impl Listener {
     /// Bound to `port`, but not listening.
     pub fn bound(port: u32) -> io::Result<Self> {
         let fd = socket(0)?;
-        let address = address(libc::VMADDR_CID_ANY, port);
-        // SAFETY: the pointer and the length are those of one initialised sockaddr_vm.
-        check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), ADDRESS_LEN) })?;
+        let family = Family::current();
+        let address = Address::new(family, false, port);
+        // SAFETY: the pointer and the length are those of one initialised address.
+        check(unsafe { libc::bind(fd.as_raw_fd(), address.as_ptr(), Address::len(family)) })?;
         Ok(Self { fd })
     }
 
@@ -236,8 +239,6 @@ impl Listener {
     }
 }
 
-const ADDRESS_LEN: libc::socklen_t = size_of::<libc::sockaddr_vm>() as libc::socklen_t;
-
 /// Not in libc (linux/vm_sockets.h, the variant with a `struct timeval`).
 const SO_VM_SOCKETS_CONNECT_TIMEOUT: libc::c_int = 6;
 
@@ -249,21 +250,14 @@ fn option<T>(fd: &OwnedFd, level: libc::c_int, name: libc::c_int, value: &T) -> 
 }
 
 fn socket(flags: libc::c_int) -> io::Result<OwnedFd> {
+    let family = Family::current();
     // SAFETY: socket() takes no pointers; the result is checked before it is owned.
-    let fd = unsafe { libc::socket(libc::AF_VSOCK, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0) };
+    let fd = unsafe {
+        libc::socket(family.number(), libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, family.protocol())
+    };
     check(fd)?;
     // SAFETY: a descriptor the kernel has just given us, and nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn address(cid: u32, port: u32) -> libc::sockaddr_vm {
-    libc::sockaddr_vm {
-        svm_family: libc::AF_VSOCK as libc::sa_family_t,
-        svm_reserved1: 0,
-        svm_port: port,
-        svm_cid: cid,
-        svm_zero: [0; 4],
-    }
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
