@@ -13,8 +13,6 @@ noinline int hvsock_sendmsg_wait(struct sock *sk, long *timeout)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 
-	if (!*timeout)
-		return -EAGAIN;
 	add_wait_queue(sk_sleep(sk), &wait);
 	sk_wait_event(sk, timeout, hvsock_can_write(sk_to_hvsock(sk)) || cannot_send(sk), &wait);
 	remove_wait_queue(sk_sleep(sk), &wait);
@@ -40,7 +38,7 @@ noinline int hvsock_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 		if (cannot_send(sk)) {
 			n = sock_error(sk) ?: -EPIPE;
 		} else if (!hvsock_can_write(hvsk)) {
-			n = hvsock_sendmsg_wait(sk, &timeout);
+			n = timeout ? hvsock_sendmsg_wait(sk, &timeout) : -EAGAIN;
 		} else {
 			n = hvsock_send_data(hvsk, msg, len - sent);
 			if (n > 0) {
@@ -65,8 +63,6 @@ noinline int hvsock_recvmsg_wait(struct sock *sk, long *timeout)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 
-	if (!*timeout)
-		return -EAGAIN;
 	add_wait_queue(sk_sleep(sk), &wait);
 	sk_wait_event(sk, timeout, hvsock_can_read(sk_to_hvsock(sk)) || at_end(sk), &wait);
 	remove_wait_queue(sk_sleep(sk), &wait);
@@ -101,7 +97,7 @@ noinline int hvsock_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 			n = sock_error(sk);
 			break;
 		} else {
-			n = hvsock_recvmsg_wait(sk, &timeout);
+			n = timeout ? hvsock_recvmsg_wait(sk, &timeout) : -EAGAIN;
 		}
 	}
 	release_sock(sk);
