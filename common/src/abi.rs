@@ -78,7 +78,7 @@ records! {
     Callbacks { count, run_ns, begin_ns, interrupt_ns, used, max_used, invalid, pad, occupancy, pad2 }
     Histogram { count, sum, not_min, max, buckets }
     CpuCounters { accounting, opens, connects, connects_ok, connects_late_timed_out, connects_abandoned, ends_missed, closes, closed,
-        callback_sk, recent_relid, pad, accepted, never_accepted, bind_not_permitted, host_refusals, teardown_failures, latency, reserved }
+        callback_sk, recent_relid, pad, accepted, never_accepted, bind_not_permitted, sockets_not_permitted, host_refusals, teardown_failures, latency, reserved }
     ListenerRecord { port, backlog, max_backlog, peak_backlog, gone, pid, fd, pass, comm }
     PortRecord { opens, connects, accepted, never_accepted, max_ack_backlog, ack_backlog, peak_ack_backlog, pad, sk, closed }
     ClosedTotals { connections, tx_bytes, tx_packets, rx_bytes, rx_packets, callbacks, stalls, stall_ns, eagain, short_writes, failed_writes,

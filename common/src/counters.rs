@@ -160,6 +160,8 @@ pub struct CpuCounters {
     pub never_accepted: u64,
     /// Binds refused with EPERM or EACCES. Writer: [`Hook::Bind`].
     pub bind_not_permitted: u64,
+    /// Sockets refused with EPERM. Writer: [`Hook::Socket`].
+    pub sockets_not_permitted: u64,
     /// Host messages of type 23 (connection refused). Writer: [`Hook::HostMessage`].
     pub host_refusals: u64,
     /// GPADL teardowns that failed. Writer: [`Hook::Teardown`].
@@ -167,7 +169,7 @@ pub struct CpuCounters {
     /// By [`Latency`].
     pub latency: [Histogram; Latency::COUNT],
     /// Keeps the size a multiple of the alignment.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
 }
 
 /// Ports that can be counted one by one.

@@ -83,6 +83,8 @@ hooks! {
     Teardown = "teardown",
     /// An open file, looked at by the inventory of what was there before the probes (iterator `task_file`).
     Inventory = "inventory",
+    /// A socket is asked for, or refused (`hvsock_create` of AF_HYPERV; vsock refuses nobody).
+    Socket = "socket",
 }
 
 impl Hook {

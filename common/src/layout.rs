@@ -127,4 +127,12 @@ layout! {
     state_listen,
     /// The state number of a connecting socket (`TCP_SYN_SENT`, or `SS_CONNECTING` before 4.15)
     state_connecting,
+    /// The state number of a connected socket (`TCP_ESTABLISHED`, or `SS_CONNECTED`)
+    state_established,
+    /// The state number of a socket whose close is under way (`TCP_CLOSING`, or `SS_DISCONNECTING`)
+    state_closing,
+    /// The number of the sockets' family (`AF_VSOCK`, or 43 for AF_HYPERV)
+    family,
+    /// Bytes of an out ring that stay unused: with no more available nothing is written
+    ring_reserve,
 }

@@ -259,6 +259,7 @@ at_entry!(CloseTimeout, kp_close_timeout, fe_close_timeout, |_cpu, work| close::
 at_entry!(Freed, kp_freed, fe_freed, |_cpu, vsk| close::freed(vsk));
 
 at_return!(Bind, pair::BIND, (0, 1), kp_bind, kr_bind, fx_bind, |_cpu, _sock, _addr, ret| vmbus::bind(ret));
+at_both!(Socket, kp_socket, fe_socket, |_cpu, _net| (), kr_socket, fx_socket, |_cpu, ret| vmbus::socket(ret));
 
 /// `hyperv:vmbus_on_msg_dpc`: the loader says where the message's type is in the tracepoint's record.
 #[tracepoint]

@@ -21,10 +21,6 @@ use crate::{
     read, slot, take,
 };
 
-/// `TCP_ESTABLISHED` and `TCP_CLOSING` (include/net/tcp_states.h), which vsock has used since 4.15: the states with a channel.
-const ESTABLISHED: u8 = 1;
-const CLOSING: u8 = 11;
-
 /// Bit of `SOCK_DEAD` in `sk_flags` (enum sock_flags, include/net/sock.h): no process has the socket any more.
 pub(crate) const SOCK_DEAD: u64 = 1;
 
@@ -66,8 +62,8 @@ pub(crate) fn is_connected(vsk: u64) -> Option<bool> {
     if at!(sk_state) == MISSING {
         return Some(false);
     }
-    let state = read::field::<u8>(vsk, at!(sk_state))?;
-    Some(state == ESTABLISHED || state == CLOSING)
+    let state = u32::from(read::field::<u8>(vsk, at!(sk_state))?);
+    Some(state == at!(state_established) || state == at!(state_closing))
 }
 
 #[inline(always)]
@@ -192,8 +188,8 @@ fn examine(vsk: u64) -> Option<Found> {
         return None;
     }
     // Before OPENS: see above.
-    let state = read::field::<u8>(vsk, at!(sk_state))?;
-    if state != ESTABLISHED && state != CLOSING {
+    let state = u32::from(read::field::<u8>(vsk, at!(sk_state))?);
+    if state != at!(state_established) && state != at!(state_closing) {
         return None;
     }
     let mut flags = flag::INHERITED;

@@ -16,9 +16,6 @@ use crate::{
 const KIND: u16 = 0o170_000;
 const SOCKET: u16 = 0o140_000;
 
-/// `AF_VSOCK` (include/linux/socket.h).
-const AF_VSOCK: u16 = 40;
-
 /// What the iterator shows (`struct bpf_iter__task_file`, kernel/bpf/task_iter.c).
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -80,7 +77,7 @@ fn file(file: u64, holder: Holder, again: &mut bool) -> Outcome {
         return Outcome::Filtered;
     }
     let Some(sk) = read::field::<u64>(socket, at!(socket_sk)) else { return Outcome::Faulted };
-    if read::field::<u16>(sk, at!(sk_family)) != Some(AF_VSOCK) {
+    if read::field::<u16>(sk, at!(sk_family)).map(u32::from) != Some(at!(family)) {
         return Outcome::Filtered;
     }
     let Some(state) = read::field::<u8>(sk, at!(sk_state)) else { return Outcome::Faulted };
@@ -190,7 +187,7 @@ fn look(sk: u64, record: *mut ListenerRecord) -> bool {
 #[inline(always)]
 pub(crate) fn look_again(sk: u64) {
     let Some(record) = LISTENERS.get_ptr_mut(sk) else { return };
-    let listens = read::field::<u16>(sk, at!(sk_family)) == Some(AF_VSOCK)
+    let listens = read::field::<u16>(sk, at!(sk_family)).map(u32::from) == Some(at!(family))
         && read::field::<u8>(sk, at!(sk_state)).map(u32::from) == Some(at!(state_listen))
         && read::field::<u64>(sk, at!(sk_flags)).is_some_and(|flags| flags & inherit::SOCK_DEAD == 0);
     // SAFETY: a map value; walks and looks are run by one thread.

@@ -1,8 +1,6 @@
 //! The send path: a call of send, its waits for room, the payload it hands over, and each packet's ring write.
 
-use hvsock_common::{
-    ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE, RING_RESERVE_2016, Rings, UNKNOWN,
-};
+use hvsock_common::{ConnRecord, Latency, Outcome, PACKET_OVERHEAD, RING_RESERVE_2016, Rings, UNKNOWN};
 
 use crate::{
     account,
@@ -62,7 +60,7 @@ unsafe fn look(slot: *mut ConnRecord, used: impl FnOnce(&Rings) -> Option<u64>) 
                 if used > u64::from((*tx).max_used) {
                     (*tx).max_used = used as u32;
                 }
-                ring::count_step(&raw mut (*tx).occupancy, used, size, u64::from(RING_RESERVE));
+                ring::count_step(&raw mut (*tx).occupancy, used, size, u64::from(at!(ring_reserve)));
                 if used + u64::from(RING_RESERVE_2016) >= size {
                     (*tx).tight += 1;
                 }

@@ -23,6 +23,18 @@ pub(crate) fn bind(ret: i64) -> Outcome {
     Outcome::Recorded
 }
 
+/// `hvsock_create(net, sock, protocol, kern)`, return. AF_HYPERV wants CAP_SYS_ADMIN or CAP_NET_ADMIN of whoever asks for a socket.
+#[inline(always)]
+pub(crate) fn socket(ret: i64) -> Outcome {
+    if ret as i32 != EPERM {
+        return Outcome::Filtered;
+    }
+    let Some(cpu) = maps::cpu() else { return Outcome::Faulted };
+    // SAFETY: this hook is the field's only writer.
+    unsafe { (*cpu).sockets_not_permitted += 1 };
+    Outcome::Recorded
+}
+
 /// `hyperv:vmbus_teardown_gpadl`, of any device: the host was asked to give a ring back. The kernel does not ask where the host has taken the
 /// channel away, so whatever is not zero is a ring that the host may still write to.
 #[inline(always)]

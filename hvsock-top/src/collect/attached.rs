@@ -17,8 +17,8 @@ use crate::model::doctor::InventorySource;
 /// How often the slots and the sums are read again when connections ended in between.
 const TRIES: usize = 32;
 
-/// Where the kernel shows that hv_sock is loaded.
-const MODULE: &str = "/sys/module/hv_sock";
+/// Where the kernel shows that hv_sock is loaded, or AF_HYPERV in its place.
+const MODULES: [&str; 2] = ["/sys/module/hv_sock", "/sys/module/af_hyperv"];
 
 /// One attachment. The module's functions, and with them the probes, go when it is unloaded; the maps and what they say stay.
 pub(super) struct Attached {
@@ -153,9 +153,11 @@ pub(super) enum Presence {
 
 /// Tells one loading of the module from the next. `None`: not loaded, or not ready yet.
 fn loaded_module() -> Option<u64> {
-    let state = std::fs::read_to_string(format!("{MODULE}/initstate")).ok()?;
-    if state.trim() != "live" {
-        return None;
-    }
-    std::fs::metadata(MODULE).ok().map(|metadata| metadata.st_ino())
+    MODULES.into_iter().find_map(|module| {
+        let state = std::fs::read_to_string(format!("{module}/initstate")).ok()?;
+        if state.trim() != "live" {
+            return None;
+        }
+        std::fs::metadata(module).ok().map(|metadata| metadata.st_ino())
+    })
 }

@@ -1,6 +1,6 @@
 //! From a record to what the Snapshot says of the connection.
 
-use hvsock_common::{ConnRecord, Hook, RING_RESERVE, State as Stage, UNKNOWN, flag};
+use hvsock_common::{ConnRecord, Hook, State as Stage, UNKNOWN, flag};
 
 use super::{
     clock::Moment,
@@ -12,13 +12,18 @@ use crate::model::{
     Callbacks, Connection, ConnectionLatency, Direction, InRing, OutRing, Received, Rings, Sent, State,
 };
 
-/// Which events are seen; what depends on others is unknown.
+/// What is known of the whole: which events are seen (what depends on others is unknown), and what the family leaves unused.
 #[derive(Clone, Copy)]
-pub(super) struct Sight(pub u64);
+pub(super) struct Sight {
+    /// One bit for each hook that is attached.
+    pub hooks: u64,
+    /// Bytes of an out ring that stay unused.
+    pub ring_reserve: u32,
+}
 
 impl Sight {
     fn of(self, hook: Hook) -> bool {
-        self.0 & hook.bit() != 0
+        self.hooks & hook.bit() != 0
     }
 
     fn of_all(self, hooks: &[Hook]) -> bool {
@@ -185,7 +190,7 @@ fn rings(record: &ConnRecord, sight: Sight) -> Rings {
             max_used_bytes: sight
                 .if_seen(Hook::RingWrite, record.tx.max_used)
                 .map(|max| max.max(out_now.unwrap_or(0))),
-            reserved_bytes: RING_RESERVE,
+            reserved_bytes: sight.ring_reserve,
             occupancy: sight.if_seen(Hook::RingWrite, record.tx.occupancy.to_vec()),
             full_by_2016_rule: sight.if_seen(Hook::RingWrite, record.tx.tight),
             invalid: sight.if_seen(Hook::RingWrite, record.tx.invalid),

@@ -32,6 +32,8 @@ pub(super) struct Sums {
     pub never_accepted: u64,
     /// Binds refused with EPERM or EACCES.
     pub bind_not_permitted: u64,
+    /// Sockets refused with EPERM.
+    pub sockets_not_permitted: u64,
     /// Messages of the host's that refuse a connect.
     pub host_refusals: u64,
     /// GPADL teardowns that failed.
@@ -56,6 +58,7 @@ impl Default for Sums {
             closed: ClosedTotals::default(),
             never_accepted: 0,
             bind_not_permitted: 0,
+            sockets_not_permitted: 0,
             host_refusals: 0,
             teardown_failures: 0,
             latency: vec![bytemuck::Zeroable::zeroed(); Latency::COUNT],
@@ -78,7 +81,7 @@ pub(super) fn sum(cpus: &Mapped<CpuCounters>, before: &Sums) -> Sums {
             *to += from;
         }
         add_fields!(sums, cpu, connects_ok, connects_late_timed_out, connects_abandoned, never_accepted);
-        add_fields!(sums, cpu, bind_not_permitted, host_refusals, teardown_failures);
+        add_fields!(sums, cpu, bind_not_permitted, sockets_not_permitted, host_refusals, teardown_failures);
         add_fields!(sums.closes, cpu.closes, graceful, timed_out, by_host, other);
         totals::add(&mut sums.closed, &cpu.closed);
         for (to, from) in sums.latency.iter_mut().zip(&cpu.latency) {
@@ -188,6 +191,7 @@ impl Sums {
             host_refusals: sees(Hook::HostMessage).then_some(self.host_refusals),
             teardown_failures: sees(Hook::Teardown).then_some(self.teardown_failures),
             binds_not_permitted: sees(Hook::Bind).then_some(self.bind_not_permitted),
+            sockets_not_permitted: None,
         }
     }
 

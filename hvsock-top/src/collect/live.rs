@@ -21,8 +21,8 @@ use super::{
 use crate::{
     kernel::{self, Blind, How, HvSock, Kept, LoadOptions, Loaded, NotLoaded},
     model::{
-        Accounting, Backend, Closes, Family, Host, Module, Probe, ProbeState, SCHEMA, Snapshot, Source,
-        Totals,
+        Accounting, Backend, Closes, Family, Host, Module, Opens, Probe, ProbeState, SCHEMA, Snapshot,
+        Source, Totals,
     },
 };
 
@@ -155,9 +155,23 @@ impl Live {
                 HvSock::Builtin => Module::Builtin,
                 HvSock::Absent => Module::Absent,
             },
-            family: Family::Vsock,
+            family: match facts.family {
+                kernel::Family::Vsock => Family::Vsock,
+                kernel::Family::AfHyperv => Family::AfHyperv,
+            },
             vmbus_version: facts.vmbus_version.clone(),
         }
+    }
+
+    /// What the family does not have is unknown, not zero.
+    fn opens(&self, sums: &Sums, sees: impl Fn(Hook) -> bool) -> Opens {
+        let mut opens = sums.opens(sees);
+        if self.attached.loaded.facts.family == kernel::Family::AfHyperv {
+            // It serves every GUID, and has no transports.
+            opens.from_host.not_vsock = None;
+            opens.from_host.transport = None;
+        }
+        opens
     }
 
     fn accounting(&self, sums: &Sums) -> Accounting {
@@ -205,9 +219,12 @@ impl Source for Live {
         let moment = Moment::now();
         self.torn += pass.torn;
         let loaded = &self.attached.loaded;
-        let sees = |hook: Hook| loaded.sees(hook);
-        let sight =
-            Sight(loaded.verdicts.iter().filter(|v| v.is_active()).fold(0, |bits, v| bits | v.hook.bit()));
+        // What cannot happen is not missed.
+        let sees = |hook: Hook| loaded.sees(hook) || loaded.lacks(hook);
+        let sight = Sight {
+            hooks: Hook::ALL.iter().filter(|hook| sees(**hook)).fold(0, |bits, hook| bits | hook.bit()),
+            ring_reserve: loaded.fields.layout.ring_reserve,
+        };
         let connections: Vec<_> =
             pass.live.iter().map(|record| describe(record, &moment, sight, self.epoch)).collect();
         let interval_ns = self.last_ns.map(|last| moment.ns - last);
@@ -222,16 +239,17 @@ impl Source for Live {
             host: self.host(),
             memory: system::memory(),
             tool: system::tool(),
-            opens: sums.opens(sees),
+            opens: self.opens(&sums, sees),
             closes: Closes {
                 graceful: CLOSE.iter().all(|h| sees(*h)).then_some(sums.closes.graceful),
-                timed_out: sees(Hook::CloseTimeout).then_some(sums.closes.timed_out),
+                timed_out: loaded.sees(Hook::CloseTimeout).then_some(sums.closes.timed_out),
                 by_host: (sees(Hook::Release) && sees(Hook::Rescind)).then_some(sums.closes.by_host),
                 other: (sees(Hook::Rescind) && sees(Hook::CloseTimeout)).then_some(sums.closes.other),
             },
             totals: Totals {
                 offers_waiting: waiting.as_ref().map(|w| w.count),
                 oldest_offer_ns: waiting.and_then(|w| w.oldest_ns).map(|ns| moment.ns.saturating_sub(ns)),
+                sockets_not_permitted: loaded.sees(Hook::Socket).then_some(sums.sockets_not_permitted),
                 ..sums.totals(&pass, &connections, &sees)
             },
             ports: ports::describe(&ports, &pass.live, sees),

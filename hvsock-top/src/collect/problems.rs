@@ -110,6 +110,8 @@ impl Evidence<'_> {
     fn kernel(&self, problems: &mut Vec<Problem>) {
         if let Some(part) = self.survey.part("hv_sock")
             && part.presence == Some(Presence::Absent)
+            // AF_HYPERV may be there in its place.
+            && self.blind.is_some()
         {
             let elsewhere = match self.hypervisor {
                 Some(HYPERV) => String::new(),

@@ -39,8 +39,9 @@ impl Loaded {
             return verdict;
         }
         let there = |c: &&Candidate| !matches!(c.attach, Attach::Function) || means.symbols.has(c.symbol);
-        let Some(candidate) = event.candidates.iter().find(there) else {
-            let names: Vec<_> = event.candidates.iter().map(|c| c.symbol).collect();
+        let family = self.facts.family;
+        let Some(candidate) = event.candidates_of(family).find(there) else {
+            let names: Vec<_> = event.candidates_of(family).map(|c| c.symbol).collect();
             verdict.reason =
                 Some(format!("this kernel has no function {} (or it is inlined)", names.join(" or ")));
             return verdict;

@@ -18,6 +18,9 @@ const FOLDER: &str = "/sys/kernel/btf";
 /// The modules whose types we need, besides the kernel image's.
 pub const MODULES: [&str; 3] = ["hv_vmbus", "vsock", "hv_sock"];
 
+/// The family of 2016, where it is loaded in place of hv_sock.
+const AF_HYPERV: &str = "af_hyperv";
+
 /// BTF of the kernel image and of the modules that matter.
 pub struct TypeInfo {
     image: Btf,
@@ -39,7 +42,7 @@ impl TypeInfo {
         }
         let image = read_image(&path)?;
         let mut modules = Vec::new();
-        for name in MODULES {
+        for name in MODULES.into_iter().chain([AF_HYPERV]) {
             let path = folder.join(name);
             if path.exists() {
                 let btf = Btf::from_split_file(&path, &image).map_err(|e| bad(&path, &e))?;

@@ -15,6 +15,29 @@ pub enum HvSock {
     Absent,
 }
 
+/// Which family Hyper-V sockets belong to here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// AF_VSOCK, with the transport hv_sock.
+    Vsock,
+    /// AF_HYPERV as it was proposed in 2016 (`tests/af_hyperv`).
+    AfHyperv,
+}
+
+impl Family {
+    /// Known by the function that takes the host's offers; `None`: there is neither. Where there are both, hv_sock is what is meant.
+    pub(super) fn of(symbols: &Symbols) -> Option<Self> {
+        [Self::Vsock, Self::AfHyperv].into_iter().find(|family| symbols.has(family.probe()))
+    }
+
+    fn probe(self) -> &'static str {
+        match self {
+            Self::Vsock => "hvs_probe",
+            Self::AfHyperv => "hvsock_probe",
+        }
+    }
+}
+
 /// What kernel this is.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -22,8 +45,10 @@ pub struct Facts {
     pub release: String,
     /// Host name.
     pub hostname: String,
-    /// Where hv_sock comes from.
+    /// Where hv_sock, or AF_HYPERV in its place, comes from.
     pub hv_sock: HvSock,
+    /// Which of the two.
+    pub family: Family,
     /// VMBus protocol version as `major.minor`, where the kernel says.
     pub vmbus_version: Option<String>,
     /// CPUs there can ever be: one block of counters each.
@@ -37,6 +62,7 @@ impl Facts {
             release: line("/proc/sys/kernel/osrelease")?,
             hostname: line("/proc/sys/kernel/hostname")?,
             hv_sock: hv_sock(symbols),
+            family: Family::of(symbols).unwrap_or(Family::Vsock),
             vmbus_version: None,
             possible_cpus: count_cpus(&line("/sys/devices/system/cpu/possible")?),
         })
@@ -55,10 +81,10 @@ fn line(path: &str) -> Result<String, Blind> {
 }
 
 fn hv_sock(symbols: &Symbols) -> HvSock {
-    match (symbols.has("hvs_probe"), symbols.module_of("hvs_probe")) {
-        (false, _) => HvSock::Absent,
-        (true, Some(_)) => HvSock::Module,
-        (true, None) => HvSock::Builtin,
+    match Family::of(symbols).map(|family| symbols.module_of(family.probe())) {
+        None => HvSock::Absent,
+        Some(Some(_)) => HvSock::Module,
+        Some(None) => HvSock::Builtin,
     }
 }
 
@@ -93,5 +119,8 @@ mod tests {
         assert_eq!(hv_sock(&module), HvSock::Module);
         assert_eq!(hv_sock(&builtin), HvSock::Builtin);
         assert_eq!(hv_sock(&Symbols::default()), HvSock::Absent);
+        assert_eq!((Family::of(&builtin), Family::of(&Symbols::default())), (Some(Family::Vsock), None));
+        let other = Symbols::parse("0 t hvsock_probe [af_hyperv]", |_| true);
+        assert_eq!((hv_sock(&other), Family::of(&other)), (HvSock::Module, Some(Family::AfHyperv)));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hvsock_common::Layout;
+use hvsock_common::{Layout, PACKET_OVERHEAD, RING_RESERVE, RING_RESERVE_2016};
 
-use super::TypeInfo;
+use super::{Family, TypeInfo};
 
 /// The fields, each with the paths under which kernels have had it, newest first.
 const PATHS: &[(&str, &[&str])] = &[
@@ -57,6 +57,30 @@ const PATHS: &[(&str, &[&str])] = &[
     ("addr_port", &["sockaddr_vm.svm_port"]),
 ];
 
+/// Where AF_HYPERV has what vsock and hv_sock have elsewhere; no path: it has nothing of the kind. A service GUID begins with the port it
+/// stands for.
+const OF_AF_HYPERV: &[(&str, &[&str])] = &[
+    ("hvs_vsk", &["hvsock_pipe.sk"]),
+    ("hvs_chan", &["hvsock_pipe.channel"]),
+    ("hvs_recv_desc", &["hvsock_pipe.recv_desc"]),
+    ("hvs_recv_len", &["hvsock_pipe.recv_data_len"]),
+    ("hvs_recv_off", &["hvsock_pipe.recv_data_off"]),
+    ("vsk_trans", &["hvsock_sock.pipe"]),
+    ("vsk_local_port", &["hvsock_sock.local_addr.shv_service_guid"]),
+    ("vsk_remote_port", &["hvsock_sock.remote_addr.shv_service_guid"]),
+    ("vsk_close_work", &[]),
+    ("vsk_connect_work", &["hvsock_sock.connect_work.work"]),
+    ("vsk_accept_queue", &["hvsock_sock.accept_queue"]),
+    ("vsk_listener", &[]),
+    ("addr_port", &[]),
+];
+
+/// Under which names `family` has the field.
+fn paths_of(family: Family, name: &str, paths: &'static [&'static str]) -> &'static [&'static str] {
+    let own = OF_AF_HYPERV.iter().find(|(own, _)| *own == name && family == Family::AfHyperv);
+    own.map_or(paths, |(_, own)| own)
+}
+
 /// The result of looking for every field.
 #[derive(Clone, Debug)]
 pub struct Fields {
@@ -73,24 +97,56 @@ impl Fields {
     }
 }
 
-/// Looks for every field.
-pub fn resolve(types: &TypeInfo) -> Fields {
+/// Looks for every field of a family.
+pub fn resolve(types: &TypeInfo, family: Family) -> Fields {
     let mut fields = Fields { layout: Layout::EMPTY, missing: BTreeMap::new() };
     for &(name, paths) in PATHS {
+        let paths = paths_of(family, name, paths);
         let found = paths.iter().find_map(|path| types.offset(path));
         match (found, fields.layout.field_mut(name)) {
             (Some(offset), Some(field)) => *field = offset,
             _ => {
                 fields
                     .missing
-                    .insert(name, format!("this kernel's types do not have {}", paths.join(" or ")));
+                    .insert(name, format!("this kernel's types do not have {}", nothing_else(paths, name)));
             }
         }
     }
-    // Since 4.15 the states are TCP's (include/net/tcp_states.h); in 4.14 they were vsock's own.
-    fields.layout.state_listen = 10;
-    fields.layout.state_connecting = 2;
+    fill_in(&mut fields.layout, family);
     fields
+}
+
+/// What is missing.
+fn nothing_else(paths: &[&str], name: &str) -> String {
+    if paths.is_empty() { format!("what would be {name}") } else { paths.join(" or ") }
+}
+
+/// What no type says.
+fn fill_in(layout: &mut Layout, family: Family) {
+    let of = |layout: &mut Layout, family, [listen, connecting, established, closing]: [u32; 4], reserve| {
+        layout.family = family;
+        layout.state_listen = listen;
+        layout.state_connecting = connecting;
+        layout.state_established = established;
+        layout.state_closing = closing;
+        layout.ring_reserve = reserve;
+    };
+    match family {
+        // Since 4.15 the states are TCP's (include/net/tcp_states.h); in 4.14 they were vsock's own.
+        Family::Vsock => of(layout, 40, [10, 2, 1, 11], RING_RESERVE),
+        // Its own for listening, otherwise those of enum socket_state (include/uapi/linux/net.h).
+        Family::AfHyperv => of(layout, 43, [255, 2, 3, 4], threshold().map_or(RING_RESERVE_2016, reserve_of)),
+    }
+}
+
+/// What AF_HYPERV leaves unused when it sends only with more than a packet of `threshold` bytes available.
+fn reserve_of(threshold: u32) -> u32 {
+    threshold.next_multiple_of(8) + PACKET_OVERHEAD
+}
+
+/// That threshold, which is a parameter of the module.
+fn threshold() -> Option<u32> {
+    std::fs::read_to_string("/sys/module/af_hyperv/parameters/threshold").ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -98,12 +154,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn af_hyperv_takes_the_place_of_vsock_and_of_nothing_else() {
+        assert_eq!(reserve_of(4096), RING_RESERVE_2016);
+        assert_eq!(reserve_of(65), 104);
+        for (name, paths) in PATHS {
+            let here = paths_of(Family::AfHyperv, name, paths);
+            let of_vsock = paths
+                .iter()
+                .any(|p| ["hvsock.", "vsock_sock.", "sockaddr_vm."].iter().any(|t| p.starts_with(t)));
+            assert_eq!(here != *paths, of_vsock, "{name}: {here:?}");
+            assert_eq!(paths_of(Family::Vsock, name, paths), *paths);
+        }
+    }
+
+    #[test]
     fn every_path_names_a_field_of_the_layout_and_the_other_way_round() {
         for (name, _) in PATHS {
             assert!(Layout::EMPTY.field(name).is_some(), "{name}");
         }
-        let elsewhere =
-            ["state_listen", "state_connecting", "tp_chan_sched_relid", "tp_msg_type", "tp_teardown_ret"];
+        let elsewhere = [
+            "state_listen",
+            "state_connecting",
+            "state_established",
+            "state_closing",
+            "family",
+            "ring_reserve",
+            "tp_chan_sched_relid",
+            "tp_msg_type",
+            "tp_teardown_ret",
+        ];
         for name in Layout::FIELDS {
             assert!(PATHS.iter().any(|(n, _)| n == name) || elsewhere.contains(name), "{name}");
         }

@@ -11,7 +11,7 @@ use hvsock_common::{ABI, Config, Layout};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 use super::{
-    Blind, EVENTS, Facts, How, HvSock, NotLoaded, Symbols, TypeInfo, Verdict,
+    Blind, Facts, How, HvSock, NotLoaded, Symbols, TypeInfo, Verdict,
     attach::Means,
     facts,
     fields::resolve,
@@ -49,7 +49,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, NotLoaded> {
         prepare(options, &symbols, types, timing).map_err(|blind| NotLoaded::at_all(blind, &symbols))?;
     let trampolines = loaded.timing.of("link", || Trampolines::new(OBJECT, &loaded.ebpf));
     let mut means = Means { symbols: &symbols, types: &types, trampolines, options };
-    for event in EVENTS {
+    for event in plan::events_of(loaded.facts.family) {
         let verdict = loaded.attach(event, &mut means);
         loaded.verdicts.push(verdict);
     }
@@ -86,7 +86,7 @@ fn prepare(
     }
     check_abi(OBJECT)?;
     let types = types?;
-    let mut fields = timing.of("fields", || resolve(&types));
+    let mut fields = timing.of("fields", || resolve(&types, facts.family));
     tracepoints::resolve(&mut fields);
     raise_memlock();
     let layout = fields.layout;

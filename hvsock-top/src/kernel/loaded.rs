@@ -11,6 +11,7 @@ use hvsock_common::{Hook, MAX_RELIDS, REFRESH_CHUNK};
 use super::{
     EVENTS, Facts, Fields, How, HvSock, Verdict,
     iterator::Iterator,
+    plan,
     timing::Timing,
     trampoline::{self, Trampoline},
     verdict::words,
@@ -95,7 +96,8 @@ impl Loaded {
     /// it, a kprobe does not.
     pub fn can_go(&self) -> bool {
         let holds = |v: &Verdict| {
-            v.how == How::Trampoline && v.symbol.is_some_and(|symbol| symbol.starts_with("hvs_"))
+            let own = |symbol: &str| symbol.starts_with("hvs_") || symbol.starts_with("hvsock_");
+            v.how == How::Trampoline && v.symbol.is_some_and(own)
         };
         self.facts.hv_sock == HvSock::Module && !self.verdicts.iter().any(holds)
     }
@@ -103,6 +105,11 @@ impl Loaded {
     /// Whether the event is seen.
     pub fn sees(&self, hook: Hook) -> bool {
         self.verdicts.iter().any(|v| v.hook == hook && v.is_active())
+    }
+
+    /// Whether the family has nothing of the kind, so that nothing of it can be missed.
+    pub fn lacks(&self, hook: Hook) -> bool {
+        !plan::events_of(self.facts.family).any(|event| event.hook == hook)
     }
 
     /// How often the kernel did not run this event's programs because it was already inside one. `None`: the kernel does not say.

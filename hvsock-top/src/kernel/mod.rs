@@ -5,6 +5,7 @@
 mod attach;
 mod btf;
 mod error;
+mod events;
 mod facts;
 mod fields;
 mod iterator;
@@ -24,7 +25,7 @@ mod verdict;
 pub use btf::MODULES;
 pub use btf::TypeInfo;
 pub use error::Blind;
-pub use facts::{Facts, HvSock};
+pub use facts::{Facts, Family, HvSock};
 pub use fields::{Fields, resolve as resolve_fields};
 pub use load::load;
 pub(crate) use load::raise_memlock;

@@ -1,9 +1,10 @@
 //! The probe plan: for every logical event, where it can be seen, what must be known to make sense of it, and whether the tool is blind
-//! without it. This is data; `load` carries it out.
+//! without it. The events themselves are in `events`; `load` carries the plan out.
 
 use hvsock_common::Hook;
 
-use super::Symbols;
+pub use super::events::EVENTS;
+use super::{Family, Symbols};
 
 /// Which ends of a function an event needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Candidate {
     pub symbol: &'static str,
     /// How.
     pub attach: Attach,
+    /// In which family's code it is; `None`: both families come through it.
+    pub family: Option<Family>,
 }
 
 /// A logical event.
@@ -54,275 +57,6 @@ pub struct Event {
     pub required: bool,
 }
 
-const fn at(symbol: &'static str) -> Candidate {
-    Candidate { symbol, attach: Attach::Function }
-}
-
-/// Fields that lead from a socket to its slot.
-const SOCKET: &[&str] = &["vsk_trans", "hvs_chan", "chan_relid"];
-const SOCKET_CALL: &[&str] = &["vsk_trans", "hvs_chan", "chan_relid", "socket_sk"];
-
-/// All events. The order is the order of attaching: an event that begins something comes after those that could happen inside it, so that
-/// nothing is seen by halves.
-pub const EVENTS: &[Event] = &[
-    Event {
-        hook: Hook::Freed,
-        step: Step::Entry,
-        candidates: &[at("hvs_destruct")],
-        needs: SOCKET,
-        required: true,
-    },
-    Event {
-        hook: Hook::Rescind,
-        step: Step::Entry,
-        candidates: &[at("hvs_close_connection")],
-        needs: &[
-            "chan_relid",
-            "vsk_trans",
-            "hvs_recv_desc",
-            "hvs_recv_off",
-            "ring_write_index",
-            "chan_in_priv_read",
-        ],
-        required: false,
-    },
-    Event {
-        hook: Hook::CloseTimeout,
-        step: Step::Entry,
-        candidates: &[at("hvs_close_timeout")],
-        needs: &["vsk_close_work", "vsk_trans", "hvs_chan", "chan_relid"],
-        required: false,
-    },
-    Event {
-        hook: Hook::Release,
-        step: Step::Entry,
-        candidates: &[at("hvs_release")],
-        needs: SOCKET,
-        required: false,
-    },
-    Event {
-        hook: Hook::Callback,
-        step: Step::Both,
-        candidates: &[at("hvs_channel_cb")],
-        needs: &["vsk_trans", "hvs_chan", "chan_relid", "ring_write_index", "chan_in_priv_read"],
-        required: false,
-    },
-    Event {
-        hook: Hook::Interrupt,
-        step: Step::Entry,
-        candidates: &[Candidate {
-            symbol: "vmbus_chan_sched",
-            attach: Attach::Tracepoint { category: "hyperv" },
-        }],
-        needs: &["tp_chan_sched_relid"],
-        required: false,
-    },
-    Event {
-        hook: Hook::RingWrite,
-        step: Step::Return,
-        candidates: &[at("vmbus_sendpacket")],
-        needs: &["chan_relid", "ring_write_index", "chan_out_header", "chan_out_size"],
-        required: false,
-    },
-    Event {
-        hook: Hook::Enqueue,
-        step: Step::Return,
-        candidates: &[at("hvs_stream_enqueue")],
-        needs: SOCKET,
-        required: false,
-    },
-    Event {
-        hook: Hook::SendBlock,
-        step: Step::Entry,
-        candidates: &[at("hvs_notify_send_pre_block")],
-        needs: SOCKET,
-        required: false,
-    },
-    Event {
-        hook: Hook::SendReady,
-        step: Step::Entry,
-        candidates: &[at("hvs_notify_send_pre_enqueue")],
-        needs: SOCKET,
-        required: false,
-    },
-    Event {
-        hook: Hook::SendEnd,
-        step: Step::Return,
-        candidates: &[at("vsock_connectible_sendmsg"), at("vsock_stream_sendmsg")],
-        needs: SOCKET_CALL,
-        required: false,
-    },
-    Event {
-        hook: Hook::Dequeue,
-        step: Step::Return,
-        candidates: &[at("hvs_stream_dequeue")],
-        needs: &["vsk_trans", "hvs_chan", "chan_relid", "hvs_recv_desc", "hvs_recv_off"],
-        required: false,
-    },
-    Event {
-        hook: Hook::RecvBlock,
-        step: Step::Entry,
-        candidates: &[at("hvs_notify_recv_pre_block")],
-        needs: SOCKET,
-        required: false,
-    },
-    Event {
-        hook: Hook::RecvEnd,
-        step: Step::Return,
-        candidates: &[at("vsock_connectible_recvmsg"), at("vsock_stream_recvmsg")],
-        needs: SOCKET_CALL,
-        required: false,
-    },
-    Event {
-        hook: Hook::Accept,
-        step: Step::Return,
-        candidates: &[at("vsock_accept")],
-        needs: SOCKET_CALL,
-        required: false,
-    },
-    Event {
-        hook: Hook::AcceptQueue,
-        step: Step::Entry,
-        candidates: &[at("vsock_enqueue_accept")],
-        needs: &[],
-        required: false,
-    },
-    Event {
-        hook: Hook::Established,
-        step: Step::Entry,
-        candidates: &[at("vsock_insert_connected")],
-        needs: &[
-            "vsk_local_port",
-            "vsk_remote_port",
-            "chan_out_header",
-            "chan_out_size",
-            "chan_in_header",
-            "chan_in_size",
-        ],
-        required: true,
-    },
-    Event {
-        hook: Hook::HostOpen,
-        step: Step::Both,
-        candidates: &[at("vmbus_open")],
-        needs: &["chan_if_type", "chan_if_instance"],
-        required: false,
-    },
-    Event {
-        hook: Hook::RingAlloc,
-        step: Step::Both,
-        candidates: &[at("vmbus_alloc_ring")],
-        needs: &[],
-        required: false,
-    },
-    Event {
-        hook: Hook::Transport,
-        step: Step::Both,
-        candidates: &[at("vsock_assign_transport")],
-        needs: &[],
-        required: false,
-    },
-    Event {
-        hook: Hook::Create,
-        step: Step::Both,
-        candidates: &[at("vsock_create_connected"), at("__vsock_create")],
-        needs: &[],
-        required: false,
-    },
-    Event {
-        hook: Hook::Lookup,
-        step: Step::Both,
-        candidates: &[at("vsock_find_bound_socket"), at("vsock_find_bound_socket_net")],
-        needs: &["sk_state", "sk_ack_backlog", "sk_max_ack_backlog"],
-        required: false,
-    },
-    Event {
-        hook: Hook::Open,
-        step: Step::Both,
-        candidates: &[at("hvs_probe")],
-        needs: &["device_channel", "chan_relid", "chan_user_def", "chan_if_type", "chan_if_instance"],
-        required: true,
-    },
-    Event {
-        hook: Hook::Offer,
-        step: Step::Entry,
-        candidates: &[at("vmbus_onoffer")],
-        needs: &["chan_offermsg", "chan_relid", "chan_flags"],
-        required: false,
-    },
-    Event {
-        hook: Hook::Bind,
-        step: Step::Return,
-        candidates: &[at("vsock_bind")],
-        needs: &[],
-        required: false,
-    },
-    Event {
-        hook: Hook::Teardown,
-        step: Step::Entry,
-        // The function's own result is that of giving the pages back to the guest, whatever the host said.
-        candidates: &[Candidate {
-            symbol: "vmbus_teardown_gpadl",
-            attach: Attach::Tracepoint { category: "hyperv" },
-        }],
-        needs: &["tp_teardown_ret"],
-        required: false,
-    },
-    Event {
-        hook: Hook::HostMessage,
-        step: Step::Entry,
-        candidates: &[Candidate {
-            symbol: "vmbus_on_msg_dpc",
-            attach: Attach::Tracepoint { category: "hyperv" },
-        }],
-        needs: &["tp_msg_type"],
-        required: false,
-    },
-    Event {
-        hook: Hook::ConnectTimeout,
-        step: Step::Entry,
-        candidates: &[at("vsock_connect_timeout")],
-        needs: &["vsk_connect_work"],
-        required: false,
-    },
-    Event {
-        hook: Hook::ConnectEnd,
-        step: Step::Return,
-        candidates: &[at("vsock_connect"), at("vsock_stream_connect")],
-        needs: &["socket_sk"],
-        required: false,
-    },
-    Event {
-        hook: Hook::Connect,
-        step: Step::Entry,
-        candidates: &[at("hvs_connect")],
-        needs: &["vsk_local_port", "vsk_remote_port"],
-        required: false,
-    },
-    Event {
-        hook: Hook::Inventory,
-        step: Step::Entry,
-        candidates: &[Candidate { symbol: "bpf_iter_task_file", attach: Attach::Iterator }],
-        needs: &[
-            "file_inode",
-            "inode_mode",
-            "file_private",
-            "socket_file",
-            "socket_sk",
-            "sk_family",
-            "sk_state",
-            "sk_flags",
-            "sk_ack_backlog",
-            "sk_max_ack_backlog",
-            "vsk_local_port",
-            "task_tgid",
-            "task_comm",
-            "iter_session",
-        ],
-        required: false,
-    },
-];
-
 /// The variable that holds the VMBus protocol version.
 pub(super) const VMBUS_VERSION: &str = "vmbus_proto_version";
 
@@ -336,11 +70,16 @@ pub(super) fn functions() -> impl Iterator<Item = &'static str> {
     EVENTS.iter().flat_map(Event::functions)
 }
 
-/// Whether every event that sits on a function has one in `symbols`.
+/// The events of a family: the others are of what it does not have.
+pub(super) fn events_of(family: Family) -> impl Iterator<Item = &'static Event> {
+    EVENTS.iter().filter(move |event| event.candidates_of(family).next().is_some())
+}
+
+/// Whether every event of the family there is that sits on a function has one in `symbols`.
 pub(super) fn is_served(symbols: &Symbols) -> bool {
-    EVENTS.iter().all(|event| {
-        let mut functions = event.functions().peekable();
-        functions.peek().is_none() || functions.any(|name| symbols.has(name))
+    let Some(family) = Family::of(symbols) else { return false };
+    events_of(family).all(|event| {
+        event.candidates_of(family).any(|c| c.attach != Attach::Function || symbols.has(c.symbol))
     })
 }
 
@@ -353,6 +92,11 @@ pub(super) fn names_of(names: Vec<String>, empty: bool) -> Vec<String> {
 }
 
 impl Event {
+    /// Where a family has it, best first.
+    pub(super) fn candidates_of(&self, family: Family) -> impl Iterator<Item = &'static Candidate> + use<> {
+        self.candidates.iter().filter(move |c| c.family.is_none_or(|f| f == family))
+    }
+
     /// The functions it could sit on.
     fn functions(&self) -> impl Iterator<Item = &'static str> {
         self.candidates.iter().filter(|c| c.attach == Attach::Function).map(|c| c.symbol)
@@ -415,9 +159,20 @@ mod tests {
             let lines: Vec<_> = first.map(|name| format!("0 t {name}")).collect();
             Symbols::parse(&lines.join("\n"), |_| true)
         };
-        assert!(is_served(&known(None)));
+        assert!(is_served(&known(None)), "of AF_HYPERV, which comes last");
         assert!(!is_served(&known(Some(Hook::Create))));
         assert!(is_served(&known(Some(Hook::Interrupt))), "it sits on a tracepoint");
+    }
+
+    #[test]
+    fn both_families_have_what_is_required_and_share_the_bus() {
+        for family in [Family::Vsock, Family::AfHyperv] {
+            let of = |hook| events_of(family).any(|event| event.hook == hook);
+            assert!(EVENTS.iter().filter(|event| event.required).all(|event| of(event.hook)));
+            assert!(of(Hook::RingWrite) && of(Hook::Interrupt) && of(Hook::Inventory));
+            assert_eq!(of(Hook::Socket), family == Family::AfHyperv);
+            assert_eq!(of(Hook::CloseTimeout), family == Family::Vsock);
+        }
     }
 
     #[test]

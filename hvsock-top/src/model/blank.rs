@@ -74,6 +74,7 @@ impl Snapshot {
                 host_refusals: none,
                 teardown_failures: none,
                 binds_not_permitted: none,
+                sockets_not_permitted: none,
             },
             probes: Vec::new(),
             accounting: Accounting { hooks: BTreeMap::new(), reconciled: true },

@@ -80,7 +80,7 @@ pub struct Host {
     pub kernel: String,
     /// Host name.
     pub hostname: String,
-    /// Where hv_sock comes from.
+    /// Where hv_sock comes from, or the module of AF_HYPERV in its place.
     pub hv_sock: Module,
     /// Which family.
     pub family: Family,
@@ -250,6 +250,8 @@ pub struct Totals {
     pub teardown_failures: Option<u64>,
     /// Binds refused with EPERM or EACCES.
     pub binds_not_permitted: Option<u64>,
+    /// Sockets refused with EPERM, which only AF_HYPERV does: it wants CAP_SYS_ADMIN or CAP_NET_ADMIN.
+    pub sockets_not_permitted: Option<u64>,
 }
 
 /// What happened at one service's port.

@@ -83,6 +83,10 @@ fn totals(snapshot: &Snapshot) -> Vec<Family> {
             counter("binds_not_permitted", None, "Binds to a port that were refused with EPERM or EACCES."),
             totals.binds_not_permitted,
         ),
+        one(
+            counter("sockets_not_permitted", None, "Sockets of AF_HYPERV that were refused with EPERM."),
+            totals.sockets_not_permitted,
+        ),
     ]
 }
 
