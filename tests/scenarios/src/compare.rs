@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use hvsock_guest::family::Family;
 use hvsock_guest::ledger::{Conn, Direction, Ledger, State};
 use serde_json::Value;
 
@@ -76,8 +77,10 @@ pub(crate) fn figures(value: &Value, conn: &Conn) -> Result<()> {
         wanted.extend([("rx/bytes", conn.tx_bytes), ("rx/packets", conn.tx_packets)]);
     }
     wanted.extend([("rings/memory_bytes", PAGE << order(conn)), ("rings/alloc_order", order(conn).into())]);
-    // A ring in which less is free than a packet of one byte takes, and one of none, the FIN, is full for hv_sock.
-    wanted.push(("rings/out/reserved_bytes", 72));
+    // A ring in which less is free than a packet of one byte takes, and one of none, the FIN, is full for hv_sock; for AF_HYPERV one that
+    // has no room for a packet of a page.
+    let reserved = if Family::current() == Family::Vsock { 72 } else { 4128 };
+    wanted.push(("rings/out/reserved_bytes", reserved));
     let mut wrong = String::new();
     // Interrupts that come together make one callback.
     let callbacks = number(value, "callbacks/count")?;

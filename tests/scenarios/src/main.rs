@@ -9,6 +9,7 @@ mod cases;
 mod compare;
 mod doctor;
 mod events;
+mod family;
 mod faults;
 mod histograms;
 mod interrupt;

@@ -1,5 +1,8 @@
 //! The scenarios, in the order in which they run.
 
+mod af_hyperv;
+mod af_hyperv_full;
+mod af_hyperv_storm;
 mod backlog;
 mod bad_input;
 mod busy_start;
@@ -139,6 +142,9 @@ pub(crate) const ALL: &[Scenario] = &[
     reload::SCENARIO,
     inventory::SCENARIO,
     inventory_fallback::SCENARIO,
+    af_hyperv::SCENARIO,
+    af_hyperv_full::SCENARIO,
+    af_hyperv_storm::SCENARIO,
     host_connects::SCENARIO,
     two_cpus::SCENARIO,
     rescind_load::SCENARIO,
