@@ -24,6 +24,9 @@ use super::{
     verdict::Why,
 };
 
+/// Kernels that have this count for each program how often a tracepoint or kprobe did not run it: both came with the same change.
+const SKIPPED: &str = "bpf_link_info.perf_event.kprobe.missed";
+
 /// The programs, built by `cargo xtask build-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/hvsock.bpf.o");
 
@@ -98,6 +101,7 @@ fn prepare(
         verdicts: Vec::new(),
         facts,
         fields,
+        counts_skipped: types.offset(SKIPPED).is_some(),
         timing,
     };
     Ok((loaded, types))

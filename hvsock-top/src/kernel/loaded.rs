@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, os::fd::AsFd};
 
 use aya::{
     Ebpf,
-    programs::{Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _},
+    programs::{Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _, TracePoint},
 };
 use hvsock_common::{Hook, MAX_RELIDS, REFRESH_CHUNK};
 
 use super::{
-    EVENTS, Facts, Fields, How, HvSock, Verdict,
+    Facts, Fields, How, HvSock, Verdict,
     iterator::Iterator,
     plan,
     timing::Timing,
@@ -47,6 +47,8 @@ pub struct Loaded {
     pub facts: Facts,
     /// Where its fields are.
     pub fields: Fields,
+    /// Whether the kernel counts it when it does not run a tracepoint's program because another program is running on that CPU.
+    pub(super) counts_skipped: bool,
     /// How long the start took.
     pub timing: Timing,
 }
@@ -112,20 +114,22 @@ impl Loaded {
         !plan::events_of(self.facts.family).any(|event| event.hook == hook)
     }
 
-    /// How often the kernel did not run this event's programs because it was already inside one. `None`: the kernel does not say.
+    /// How often the kernel did not run this event's programs because one was already running on that CPU. `None`: it does not say. Of a
+    /// tracepoint's it does since 6.7; of kprobes it keeps the count to itself, with the probe and not with the program.
     pub fn missed(&self, hook: Hook) -> Option<u64> {
         let mut sum = 0;
         for link in self.trampolines.get(&hook).into_iter().flatten() {
             sum += trampoline::recursion_misses(link.program())?;
         }
-        let event = EVENTS.iter().find(|e| e.hook == hook)?;
-        for name in event.kprobes() {
-            if let Some(Program::KProbe(program)) = self.ebpf.program(&name)
-                && let Ok(fd) = program.fd()
-            {
-                sum += trampoline::recursion_misses(fd.as_fd())?;
+        match self.verdicts.iter().find(|v| v.hook == hook)?.how {
+            How::Kprobe => None,
+            How::Tracepoint if !self.counts_skipped => None,
+            How::Tracepoint => {
+                let program: &TracePoint =
+                    self.ebpf.program(&format!("tp_{}", hook.name()))?.try_into().ok()?;
+                Some(trampoline::recursion_misses(program.fd().ok()?.as_fd())?)
             }
+            _ => Some(sum),
         }
-        Some(sum)
     }
 }
