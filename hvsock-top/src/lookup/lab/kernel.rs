@@ -167,19 +167,26 @@ impl Kernel {
         runs: u32,
     ) -> Result<Batch, LabError> {
         let name = program(structure);
-        let before = self.memory.state.read(0);
-        self.memory.state.change(0, |state| {
-            (state.cursor, state.length, state.at) = (0, lookups, LAB_END);
-            (state.begin_ns, state.end_ns) = (0, 0);
-            (state.visited, state.found) = (0, 0);
-        });
         let failed = |error: &(dyn std::error::Error + 'static)| LabError::of("run a BPF program", error);
         let filter: &SocketFilter =
             self.ebpf.program(name).expect("loaded above").try_into().map_err(|e| failed(&e))?;
         // A packet of the smallest size that the kernel takes; nobody looks at it.
         let packet = [0u8; 64];
-        let options = TestRunOptions { data_in: Some(&packet), repeat: runs, ..TestRunOptions::new() };
-        filter.test_run(options).map_err(|e| failed(&e))?;
+        let before = loop {
+            let before = self.memory.state.read(0);
+            self.memory.state.change(0, |state| {
+                (state.cursor, state.length, state.at) = (0, lookups, LAB_END);
+                (state.begin_ns, state.end_ns) = (0, 0);
+                (state.visited, state.found) = (0, 0);
+            });
+            let options = TestRunOptions { data_in: Some(&packet), repeat: runs, ..TestRunOptions::new() };
+            match filter.test_run(options) {
+                Ok(_) => break before,
+                // By a signal. Whether it says to stop is asked before the next round; this one begins again.
+                Err(error) if is_interruption(&error) => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        };
         let state = self.memory.state.read(0);
         let done =
             u64::from(runs) == state.runs - before.runs && state.cursor == lookups && state.end_ns != 0;
@@ -189,6 +196,14 @@ impl Kernel {
         let ns = state.end_ns.saturating_sub(state.begin_ns) as f64;
         Ok(Batch { ns, visited: state.visited, found: state.found })
     }
+}
+
+/// Whether a signal ended a run half way.
+fn is_interruption(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::Interrupted)
 }
 
 fn data<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a MapData, LabError> {

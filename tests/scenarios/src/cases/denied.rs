@@ -145,6 +145,7 @@ fn traffic() -> Result<(Listener, Stream, Stream)> {
     host::host("connect 6401 echo")?;
     let gone = traffic::connect(5600)?;
     traffic::echo(&gone, 300)?;
+    waits(&gone)?;
     drop(gone);
     steps::wait_ledger("one is gone", |l| l.of_service(5600).all(|c| !c.live()))?;
     let to = traffic::connect(5600)?;
@@ -155,6 +156,16 @@ fn traffic() -> Result<(Listener, Stream, Stream)> {
         l.conns.iter().any(|c| c.refused && !c.live())
     })?;
     Ok((listener, from, to))
+}
+
+/// A reader that has to wait: else it would be chance whether there is a time of it.
+fn waits(stream: &Stream) -> Result<()> {
+    let reading = stream.another()?;
+    let reader = thread::spawn(move || reading.receive_exact(&mut [0; 100]));
+    thread::sleep(Duration::from_millis(200));
+    host::host("write 100 5600")?;
+    reader.join().map_err(|_| anyhow!("the reader panicked"))??;
+    Ok(())
 }
 
 impl Plain {

@@ -14,6 +14,7 @@ use crate::compare;
 use crate::events::Events;
 use crate::once;
 use crate::runner::Scenario;
+use crate::schema;
 use crate::snapshot::Snapshot;
 use crate::steps;
 use crate::top::Top;
@@ -97,14 +98,14 @@ fn module(script: &str) -> Result<()> {
 }
 
 fn one(capabilities: &str, seen: bool, told: bool) -> Result<()> {
-    let run = |arguments: &str| -> Result<Snapshot> {
+    let run = |arguments: &str| -> Result<String> {
         let ended = once::shell(&format!(
             "guest caps {capabilities} -- hvsock-top --deny-probe inventory {arguments}"
         ))?;
         ensure!(ended.code == Some(0), "{arguments}: {ended:?}");
-        Snapshot::parse(&ended.stdout)
+        Ok(ended.stdout)
     };
-    let snapshot = run("json --once")?;
+    let snapshot = Snapshot::parse(&run("json --once")?)?;
     let (connection, listener) = (snapshot.connection()?, snapshot.listener(6003)?);
     ensure!(connection["state"] == "established" && connection["remote_port"] == 5000, "{connection}");
     for value in [connection, listener] {
@@ -116,7 +117,7 @@ fn one(capabilities: &str, seen: bool, told: bool) -> Result<()> {
     if !told {
         return Ok(());
     }
-    let report = run("doctor --json")?;
+    let report = Snapshot(schema::DOCTOR.parse(&run("doctor --json")?)?);
     let problem = report.list("problems")?.iter().find(|p| p["code"] == "owners_unseen");
     let processes = report.number("inventory/processes_not_seen")?;
     match problem {

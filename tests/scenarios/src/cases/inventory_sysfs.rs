@@ -11,6 +11,7 @@ use super::inventory_fallback::{WITHOUT, no_latency, serves};
 use crate::compare;
 use crate::once;
 use crate::runner::Scenario;
+use crate::schema;
 use crate::snapshot::Snapshot;
 use crate::steps;
 use crate::top::Top;
@@ -118,7 +119,7 @@ fn unlisted() -> Result<()> {
 fn doctor() -> Result<Snapshot> {
     let ended = once::hvsock_top(&["doctor", "--json", "--deny-probe", "inventory"])?;
     ensure!(ended.code == Some(0), "doctor: {ended:?}");
-    let report = Snapshot::parse(&ended.stdout)?;
+    let report = Snapshot(schema::DOCTOR.parse(&ended.stdout)?);
     ensure!(report.at("verdict").is_some_and(|v| v == "degraded"), "verdict: {:?}", report.at("verdict"));
     Ok(report)
 }
