@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -10,8 +10,8 @@ use super::{
     judging::JudgeArgs,
     live::{LiveArgs, interval},
     record::RecordArgs,
+    tui::args::TuiArgs,
 };
-use crate::tui::Palette;
 
 /// Shows what Hyper-V sockets are doing on this Linux guest, and what is wrong with them.
 #[derive(Debug, Parser)]
@@ -31,23 +31,6 @@ pub struct Cli {
     pub(super) from: FromFile,
 }
 
-/// Options of the terminal interface.
-#[derive(Args, Clone, Debug, Default)]
-pub(super) struct TuiArgs {
-    /// Time between Snapshots, such as 1s or 200ms
-    #[arg(long, value_parser = interval)]
-    pub(super) interval: Option<Duration>,
-    /// Take keys, colours and the like from FILE instead of ~/.config/hvsock-top/config.toml
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// Colours: dark, light, ansi (16 colours) or mono; NO_COLOR in the environment means mono
-    #[arg(long, value_name = "NAME", value_parser = palette)]
-    pub(super) theme: Option<Palette>,
-    /// Use no signs but those of ASCII
-    #[arg(long)]
-    pub(super) ascii: bool,
-}
-
 impl Cli {
     /// An option of the terminal interface that stands before a command, which has no use for it there.
     pub(super) fn misplaced(&self) -> Option<&'static str> {
@@ -61,13 +44,6 @@ impl Cli {
         ];
         given.iter().find(|(_, is)| *is).map(|(name, _)| *name)
     }
-}
-
-fn palette(text: &str) -> Result<Palette, String> {
-    [Palette::Dark, Palette::Light, Palette::Ansi, Palette::Mono]
-        .into_iter()
-        .find(|palette| palette.name() == text)
-        .ok_or_else(|| "there are dark, light, ansi and mono".to_owned())
 }
 
 /// What to do.

@@ -8,12 +8,11 @@ use std::{
 use clap::Args;
 
 use super::{
-    Failure,
-    args::TuiArgs,
-    least,
+    Failure, least,
     live::LiveArgs,
     log::KernelLog,
     signals::{Stop, Ticks},
+    tui::args::TuiArgs,
 };
 use crate::{
     collect::Live,

@@ -34,7 +34,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it with an empty store and waits until it has scraped.
     pub(crate) fn start(name: &str, options: &[&str]) -> Result<Self> {
-        let folder = format!("/tmp/prometheus-{name}");
+        let folder = std::env::temp_dir().join(format!("prometheus-{name}")).display().to_string();
         fs::create_dir_all(&folder)?;
         for (file, text) in RULES {
             fs::write(format!("{folder}/{file}"), text)?;

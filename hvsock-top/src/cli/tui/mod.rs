@@ -3,6 +3,7 @@
 //! Threads: this one draws; `collect` yields Snapshots and never waits for drawing; `keys` waits for the terminal; `stop` for signals. Privileges are given
 //! up before the last three begin.
 
+pub(super) mod args;
 mod live;
 mod settings;
 mod tape;
@@ -19,7 +20,8 @@ use std::{
     time::Instant,
 };
 
-use super::{Failure, args::TuiArgs, input::open_recording, live::LiveArgs, signals::Stop};
+use self::args::TuiArgs;
+use super::{Failure, input::open_recording, live::LiveArgs, signals::Stop};
 use crate::{
     collect,
     kernel::{self, Blind},

@@ -2,8 +2,9 @@
 
 use std::{env, fs, io, path::PathBuf, time::Duration};
 
+use super::args::TuiArgs;
 use crate::{
-    cli::{Failure, args::TuiArgs, live::interval},
+    cli::{Failure, live::interval},
     kernel,
     tui::Config,
 };

@@ -7,8 +7,7 @@ use crate::{
     model::{Port, Severity, Snapshot},
     tui::{
         app::App,
-        columns::{self, Which},
-        derive, format,
+        columns, derive, format,
         history::Series,
         picture::Picture,
         rows,
@@ -278,22 +277,8 @@ fn services(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
     );
 }
 
-/// The columns for the busiest: of the table of connections, those that say most.
-const TALKERS: [Which; 13] = [
-    Which::State,
-    Which::Process,
-    Which::Direction,
-    Which::Port,
-    Which::Tx,
-    Which::Rx,
-    Which::Out,
-    Which::In,
-    Which::Stalls,
-    Which::Stalled,
-    Which::Open,
-    Which::Age,
-    Which::TxBytes,
-];
+/// So many columns of the table of connections are for the busiest: the first are those that say most.
+const TALKERS: usize = 13;
 
 fn talkers(app: &App, area: Rect, buffer: &mut Buffer) {
     if area.height < 3 {
@@ -301,13 +286,8 @@ fn talkers(app: &App, area: Rect, buffer: &mut Buffer) {
     }
     let inside = section(buffer, area, app.theme, "Stalled and busiest connections", "");
     let rows = rows::top(app, usize::from(inside.height).saturating_sub(1));
-    let columns: Vec<Column> = TALKERS
-        .iter()
-        .filter_map(|which| columns::ALL.iter().position(|w| w == which))
-        .map(|at| columns::COLUMNS[at])
-        .collect();
     let grid = Grid {
-        columns: &columns,
+        columns: &columns::COLUMNS[..TALKERS],
         sorted: None,
         rows: rows.len(),
         selected: None,
@@ -319,6 +299,6 @@ fn talkers(app: &App, area: Rect, buffer: &mut Buffer) {
         above(inside, area.height),
         app.theme,
         |_| false,
-        |row, column| TALKERS[column].cell(&rows[row]),
+        |row, column| columns::ALL[column].cell(&rows[row]),
     );
 }
