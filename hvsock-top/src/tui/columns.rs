@@ -91,7 +91,7 @@ pub(super) const COLUMNS: [Column; 21] = [
     Column::text("STATE", 9, 9, 0),
     Column::text("PROCESS", 12, 32, 0),
     Column::text("HOST", 4, 4, 1),
-    Column { right: true, ..Column::text("PORT", 5, 10, 0) },
+    Column::port("PORT", 0),
     Column::number("TX/s", 8, 0),
     Column::number("RX/s", 8, 0),
     Column::text("OUT RING", 9, 9, 0),

@@ -160,6 +160,8 @@ pub(super) struct Trust {
     pub seen: u64,
     /// What was missed, by hook.
     pub missed: Vec<(String, u64)>,
+    /// Probes that work and of which the kernel does not say what it did not deliver.
+    pub silent: usize,
     /// Probes that do not work.
     pub off: usize,
     /// Probes that do not work and without which the tool is blind.
@@ -177,11 +179,14 @@ impl Trust {
             let gone = sum(&[hook.ring_full, hook.map_full, hook.unpaired, hook.missed.unwrap_or(0), adrift]);
             (gone > 0).then(|| (name.clone(), gone))
         });
+        let silent = |event: &str| accounting.hooks.get(event).is_some_and(|hook| hook.missed.is_none());
+        let active = snapshot.probes.iter().filter(|p| p.state == ProbeState::Active);
         let off = || snapshot.probes.iter().filter(|p| p.state != ProbeState::Active);
         Self {
             reconciled: accounting.reconciled,
             seen: accounting.hooks.values().fold(0, |sum: u64, hook| sum.saturating_add(hook.seen)),
             missed: missed.collect(),
+            silent: active.filter(|p| silent(&p.event)).count(),
             off: off().count(),
             blind: off().filter(|p| p.required).count(),
         }

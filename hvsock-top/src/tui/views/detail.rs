@@ -213,12 +213,14 @@ fn occupancy(app: &App, c: &Connection, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme;
     let halves = area.height / 2;
     let rings = [
-        ("To host: how full after each write", &c.rings.outgoing.occupancy),
-        ("From host: how full at each callback", &c.rings.incoming.occupancy),
+        ("To host after each write", &c.rings.outgoing.occupancy),
+        ("From host at each callback", &c.rings.incoming.occupancy),
     ];
     for ((title, buckets), number) in rings.into_iter().zip(0..2) {
         let place = Rect { y: area.y + number * halves.min(9), height: halves.min(8), ..area };
-        let inside = section(buffer, place, theme, title, "0 % – 100 %, then full");
+        let of = buckets.as_ref().map(|b| b.iter().map(|n| u64::from(*n)).sum());
+        let title = format!("{title}, % of {}", format::or_dash(of, format::count));
+        let inside = section(buffer, place, theme, &title, "0 to 100 %, then full");
         if inside.height < 2 {
             continue;
         }
@@ -241,9 +243,16 @@ fn occupancy(app: &App, c: &Connection, area: Rect, buffer: &mut Buffer) {
             }
         }
         if let Some(mut line) = Line::of(buffer, inside, rows) {
-            for n in buckets {
-                let text = if *n == 0 { "·".to_owned() } else { format::count((*n).into()) };
-                let text: String = text.chars().take(usize::from(wide)).collect();
+            // Counts have no room here, and a part of a number is another number.
+            let all = buckets.iter().map(|n| f64::from(*n)).sum::<f64>().max(1.0);
+            for n in buckets.iter().take_while(|_| wide > 2) {
+                let text = match f64::from(*n) * 100.0 / all {
+                    0.0 => "·".to_owned(),
+                    share if share < 0.5 => "<1".to_owned(),
+                    // Not all, unless it is all.
+                    share if share < 100.0 => format!("{:.0}", share.min(99.0)),
+                    _ => "100".to_owned(),
+                };
                 line.put(format!("{text:<w$}", w = usize::from(wide)), theme.style(Role::Dim));
             }
         }

@@ -10,16 +10,19 @@ use crate::{
         app::App,
         format, rows,
         theme::Role,
-        widgets::grid::{Cell, Column, Grid},
+        widgets::{
+            boxed::section,
+            grid::{Cell, Column, Grid},
+        },
         words,
     },
 };
 
 const COLUMNS: &[Column] = &[
-    Column::text("TIME", 8, 12, 0),
+    Column::text("TIME", 12, 12, 0),
     Column::text("EVENT", 14, 14, 0),
     Column::text("HOST", 4, 4, 2),
-    Column { right: true, ..Column::text("PORT", 5, 10, 0) },
+    Column::port("PORT", 0),
     Column::text("PROCESS", 14, 32, 0),
     Column::number("TOOK", 8, 0),
     Column::text("WHY", 12, 24, 0),
@@ -48,6 +51,30 @@ pub(super) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
         },
     };
     table(app, View::Events, area, buffer, grid, |_| false, |row, column| cell(rows[row].1, column));
+}
+
+/// What of it the overview has room for.
+const BRIEF: [usize; 6] = [0, 1, 3, 4, 5, 6];
+
+/// The newest of them, for the overview; whatever the filter is.
+pub(super) fn latest(app: &App, area: Rect, buffer: &mut Buffer) {
+    let inside = section(buffer, area, app.theme, "Latest events", "");
+    let picture = app.picture();
+    let rows: Vec<_> = picture.events.iter().rev().take(usize::from(inside.height)).collect();
+    let columns = BRIEF.map(|column| match COLUMNS[column] {
+        process if column == 4 => Column { rank: 1, ..process },
+        other => other,
+    });
+    let grid = Grid {
+        columns: &columns,
+        sorted: None,
+        rows: rows.len(),
+        selected: None,
+        first: 0,
+        empty: "nothing has happened yet",
+    };
+    let shown = |row: usize, column: usize| cell(&rows[row].1, BRIEF[column]);
+    grid.draw(buffer, inside, app.theme, |_| false, shown);
 }
 
 fn cell(event: &LifecycleEvent, column: usize) -> Cell {

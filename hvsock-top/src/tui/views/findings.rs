@@ -22,7 +22,7 @@ use crate::{
 const COLUMNS: &[Column] = &[
     Column::text("SEVERITY", 8, 8, 0),
     Column::text("RULE", 16, 28, 1),
-    Column { right: true, ..Column::text("PORT", 5, 10, 2) },
+    Column::port("PORT", 2),
     Column::text("WHAT", 30, 200, 0),
 ];
 

@@ -123,10 +123,12 @@ fn trust(snapshot: &crate::model::Snapshot) -> (String, Role) {
     if trust.blind > 0 {
         return (format!("✘ BLIND: {} PROBES OFF", trust.blind), Role::Bad);
     }
+    // With kprobes most kernels do not say what they did not deliver.
+    let none = if trust.silent > 0 { "✔ none known missed" } else { "✔ none missed" };
     if trust.off > 0 {
-        return (format!("✔ none missed, {} probes off", trust.off), Role::Warn);
+        return (format!("{none}, {} probes off", trust.off), Role::Warn);
     }
-    ("✔ none missed".to_owned(), Role::Good)
+    (none.to_owned(), Role::Good)
 }
 
 fn tabs(app: &App, area: Rect, buffer: &mut Buffer) {

@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{above, below, table, waiting};
 use crate::{
-    model::Histogram,
+    model::{Histogram, Snapshot},
     tui::{
         action::View,
         app::App,
@@ -80,6 +80,30 @@ pub(super) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     if let (Some(name), Some(histogram)) = (names.get(chosen), histograms.get(chosen)) {
         distribution(app, name, histogram.as_ref(), below(inside, inside.height - chart), buffer);
     }
+}
+
+/// What of it the overview has room for.
+const BRIEF: [usize; 5] = [0, 1, 2, 4, 6];
+
+/// Those of which there are any, for the overview.
+pub(super) fn brief(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+    let measured = |name: &&str| derive::histogram(snapshot, name).is_some_and(|h| h.count > 0);
+    let names: Vec<_> = rows::latencies(snapshot).into_iter().filter(measured).collect();
+    if names.is_empty() {
+        return;
+    }
+    let inside = section(buffer, area, app.theme, "Latency", "since the probes were attached");
+    let grid = Grid {
+        columns: &BRIEF.map(|column| COLUMNS[column]),
+        sorted: None,
+        rows: names.len(),
+        selected: None,
+        first: 0,
+        empty: "",
+    };
+    let shown =
+        |row: usize, column: usize| cell(names[row], derive::histogram(snapshot, names[row]), BRIEF[column]);
+    grid.draw(buffer, inside, app.theme, |_| false, shown);
 }
 
 fn cell(name: &str, histogram: Option<&Histogram>, column: usize) -> Cell {

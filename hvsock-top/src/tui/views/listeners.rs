@@ -22,7 +22,7 @@ use crate::{
 };
 
 const COLUMNS: &[Column] = &[
-    Column { right: true, ..Column::text("PORT", 5, 10, 0) },
+    Column::port("PORT", 0),
     Column::text("PROCESS", 14, 32, 0),
     Column::text("BACKLOG", 10, 10, 0),
     Column::number("NOW", 5, 0),

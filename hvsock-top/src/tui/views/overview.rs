@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{above, below, beside, waiting};
+use super::{above, below, beside, events, latency, waiting};
 use crate::{
     model::{Port, Severity, Snapshot},
     tui::{
@@ -35,10 +35,24 @@ pub(super) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let rest = trends(app, left, buffer);
     let rest = opens(app, &snapshot, rest, buffer);
     let rest = closes(app, &snapshot, rest, buffer);
-    services(app, &snapshot, rest, buffer);
+    let rest = services(app, &snapshot, rest, buffer);
+    if rest.height > 4 {
+        latency::brief(app, &snapshot, rest, buffer);
+    }
     let most = usize::from(area.height / 6).max(3);
     let rest = findings(app, &snapshot, right, buffer, most, 2);
+    // What happens stands below who is there, where there is room for both.
+    let (rest, lower) = if rest.height > 18 {
+        let alive = u16::try_from(snapshot.connections.len()).unwrap_or(u16::MAX);
+        let upper = alive.saturating_add(2).min(rest.height * 3 / 5).max(3);
+        (above(rest, upper), below(rest, upper))
+    } else {
+        (rest, below(rest, rest.height))
+    };
     talkers(app, rest, buffer);
+    if lower.height > 4 {
+        events::latest(app, lower, buffer);
+    }
 }
 
 /// What is wrong, the worst first, each in no more than `lines` lines.
@@ -224,7 +238,7 @@ fn closes(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) -> Re
 }
 
 const SERVICES: [Column; 8] = [
-    Column { right: true, ..Column::text("SERVICE", 7, 10, 0) },
+    Column { least: 7, ..Column::port("SERVICE", 0) },
     Column::text("HOST", 4, 4, 0),
     Column::number("LIVE", 5, 0),
     Column::number("CLOSED", 6, 2),
@@ -235,9 +249,9 @@ const SERVICES: [Column; 8] = [
 ];
 
 /// What happened at each port, those with failures first.
-fn services(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+fn services(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) -> Rect {
     if area.height < 4 {
-        return;
+        return area;
     }
     let failed = |port: &Port| {
         let bad = |map: &std::collections::BTreeMap<String, u64>| {
@@ -275,6 +289,7 @@ fn services(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
             }
         },
     );
+    below(inside, u16::try_from(ports.len().max(1)).unwrap_or(u16::MAX).saturating_add(1))
 }
 
 /// So many columns of the table of connections are for the busiest: the first are those that say most.

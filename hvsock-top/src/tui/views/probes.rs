@@ -42,7 +42,11 @@ pub(super) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let trust = Trust::of(&snapshot);
     if let Some(mut line) = Line::of(buffer, area, 0) {
         let (text, role) = if trust.reconciled {
-            (format!("All {} events are accounted for.", format::count(trust.seen)), Role::Good)
+            let told = match trust.silent {
+                0 => String::new(),
+                n => format!(" Of {n} probes the kernel does not say what it did not deliver."),
+            };
+            (format!("All {} events are accounted for.{told}", format::count(trust.seen)), Role::Good)
         } else {
             let missed: Vec<_> = trust.missed.iter().map(|(name, n)| format!("{n} at {name}")).collect();
             let of = format::count(trust.seen);

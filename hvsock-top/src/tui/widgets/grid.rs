@@ -18,6 +18,8 @@ pub(crate) struct Column {
     pub most: u16,
     /// Numbers stand at the right.
     pub right: bool,
+    /// What is in it is never cut: others go first when room is short.
+    pub whole: bool,
     /// 0 stays always; of the others those with the largest go first when room is short.
     pub rank: u8,
 }
@@ -25,12 +27,17 @@ pub(crate) struct Column {
 impl Column {
     /// A column of text.
     pub(crate) const fn text(title: &'static str, least: u16, most: u16, rank: u8) -> Self {
-        Self { title, least, most, right: false, rank }
+        Self { title, least, most, right: false, whole: false, rank }
     }
 
     /// A column of numbers.
     pub(crate) const fn number(title: &'static str, least: u16, rank: u8) -> Self {
-        Self { title, least, most: least, right: true, rank }
+        Self { title, least, most: least, right: true, whole: false, rank }
+    }
+
+    /// A column of ports: mostly of five digits, ten at most. A part of one would be another port.
+    pub(crate) const fn port(title: &'static str, rank: u8) -> Self {
+        Self { title, least: 5, most: 10, right: true, whole: true, rank }
     }
 }
 
@@ -160,7 +167,13 @@ impl Grid<'_> {
         let needed = |shown: &[usize], widths: &[u16]| {
             shown.iter().map(|c| widths[*c] + 1).sum::<u16>().saturating_sub(1)
         };
-        let least: Vec<u16> = self.columns.iter().map(|c| c.least).collect();
+        let longest: Vec<u16> = (0..self.columns.len())
+            .map(|column| cells.iter().map(|row| width(&row[column].text)).max().unwrap_or(0))
+            .collect();
+        let wanted = |column: &Column, longest: u16| column.least.max(longest.min(column.most));
+        let least: Vec<u16> = (self.columns.iter().zip(&longest))
+            .map(|(column, longest)| if column.whole { wanted(column, *longest) } else { column.least })
+            .collect();
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         while needed(&shown, &least) > room {
             let Some(worst) = shown.iter().copied().filter(|c| self.columns[*c].rank > 0).max_by_key(|c| {
@@ -173,10 +186,9 @@ impl Grid<'_> {
         }
         let mut widths = least;
         for &column in &shown {
-            let longest = cells.iter().map(|row| width(&row[column].text)).max().unwrap_or(0);
             let left = room.saturating_sub(needed(&shown, &widths));
-            let wanted = longest.min(self.columns[column].most).saturating_sub(widths[column]);
-            widths[column] += wanted.min(left);
+            let more = wanted(&self.columns[column], longest[column]).saturating_sub(widths[column]);
+            widths[column] += more.min(left);
         }
         let mut x = 0;
         let mut places = Vec::with_capacity(shown.len());
@@ -200,9 +212,13 @@ fn first_row(first: usize, selected: Option<usize>, height: usize, rows: usize) 
 fn write(buffer: &mut Buffer, place: Rect, text: &str, right: bool, style: ratatui::style::Style) {
     let wide = width(text);
     if wide > place.width {
-        let (x, _) =
-            buffer.set_stringn(place.x, place.y, text, usize::from(place.width.saturating_sub(1)), style);
-        buffer.set_stringn(x, place.y, "…", 1, style);
+        // Of a process the name is cut, not the number.
+        let tail = text.rfind('[').filter(|_| text.ends_with(']')).map_or("", |at| &text[at..]);
+        let tail = if width(tail) + 2 > place.width { "" } else { tail };
+        let room = place.width.saturating_sub(1 + width(tail));
+        let name = &text[..text.len() - tail.len()];
+        let (x, _) = buffer.set_stringn(place.x, place.y, name, usize::from(room), style);
+        buffer.set_string(x, place.y, format!("…{tail}"), style);
     } else {
         let x = if right { place.right() - wide } else { place.x };
         buffer.set_string(x, place.y, text, style);
@@ -246,6 +262,26 @@ mod tests {
         assert_eq!(first_row(7, Some(2), 3, 9), 2);
         assert_eq!(first_row(7, None, 3, 4), 1, "the last page is full");
         assert_eq!(first_row(0, Some(5), 0, 9), 5, "no room at all");
+    }
+
+    #[test]
+    fn a_port_is_whole_and_a_process_keeps_its_number() {
+        const COLUMNS: &[Column] =
+            &[Column::text("PROCESS", 8, 20, 0), Column::port("PORT", 0), Column::number("N", 3, 1)];
+        let draw = |port: u32| {
+            let area = Rect::new(0, 0, 19, 2);
+            let mut buffer = Buffer::empty(area);
+            let grid = Grid { columns: COLUMNS, sorted: None, rows: 1, selected: None, first: 0, empty: "" };
+            let cell = |_, column| match column {
+                0 => Cell::new("worker-17[42]"),
+                1 => Cell::new(port.to_string()),
+                _ => Cell::new("7"),
+            };
+            grid.draw(&mut buffer, area, Theme::default(), |_| false, cell);
+            (0..19).map(|x| buffer[(x, 1)].symbol()).collect::<String>()
+        };
+        assert_eq!(draw(5000), "work…[42]  5000   7");
+        assert_eq!(draw(1_879_048_257), "wor…[42] 1879048257");
     }
 
     #[test]
