@@ -1,5 +1,6 @@
 //! `hvsock-top lookup`: what finding a socket costs.
 
+mod experiment;
 mod lab;
 mod live;
 mod pending;
@@ -16,7 +17,7 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, live::LiveArgs, print_schema};
 use crate::{
-    lookup::{lab::LabReport, live::LiveReport},
+    lookup::{experiment::ExperimentReport, lab::LabReport, live::LiveReport},
     model::schema,
 };
 
@@ -35,6 +36,9 @@ enum Which {
     Live(live::LiveLookupArgs),
     /// Turn both into one page with drawings and a verdict
     Report(report::ReportArgs),
+    /// Make the report of what `cargo xtask bench lookup` measured
+    #[command(hide = true)]
+    Experiment(experiment::ExperimentArgs),
 }
 
 /// Runs `hvsock-top lookup`.
@@ -45,6 +49,8 @@ pub(super) fn run(args: &LookupArgs, live: &LiveArgs) -> Result<ExitCode, Failur
         Which::Live(args) if args.schema => print_schema(&schema::of::<LiveReport>()),
         Which::Live(args) => live::run(args, live),
         Which::Report(args) => report::run(args),
+        Which::Experiment(args) if args.schema => print_schema(&schema::of::<ExperimentReport>()),
+        Which::Experiment(_) => experiment::run(),
     }
 }
 

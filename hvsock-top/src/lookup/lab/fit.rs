@@ -4,15 +4,19 @@ use super::{Cache, Cell, Fit, Kind, Shape, Structure};
 
 /// A straight line through points, and how well it is known.
 #[derive(Clone, Copy, Debug)]
-struct Line {
-    constant: f64,
-    constant_error: f64,
-    slope: f64,
-    slope_error: f64,
+pub(in crate::lookup) struct Line {
+    /// Where it begins.
+    pub(in crate::lookup) constant: f64,
+    /// Its standard error.
+    pub(in crate::lookup) constant_error: f64,
+    /// How it grows.
+    pub(in crate::lookup) slope: f64,
+    /// Its standard error.
+    pub(in crate::lookup) slope_error: f64,
 }
 
-/// Least squares with weights. `None` with fewer than three points, or all at one place. The errors are those of the points about the line.
-fn line(points: &[(f64, f64, f64)]) -> Option<Line> {
+/// Least squares with weights: points are `(x, y, weight)`. `None` with fewer than three points, or all at one place. The errors are those of the points about the line.
+pub(in crate::lookup) fn line(points: &[(f64, f64, f64)]) -> Option<Line> {
     if points.len() < 3 {
         return None;
     }
@@ -81,7 +85,7 @@ fn of(points: &[Point], structure: Structure, kind: Kind, cache: Cache) -> Optio
         per_socket_error_ns: line.slope_error,
         exponent: power.map(|p| p.slope),
         exponent_error: power.map(|p| p.slope_error),
-        shape: shape(&nodes, largest),
+        shape: shape(&nodes, largest, NOISE_NODES),
     })
 }
 
@@ -97,10 +101,10 @@ fn power(points: &[Point]) -> Option<Line> {
     line(&upper)
 }
 
-/// What the line through the nodes amounts to over the sizes looked at.
-fn shape(line: &Line, largest: f64) -> Shape {
+/// What a line amounts to over the sizes looked at, `noise` being next to nothing.
+pub(in crate::lookup) fn shape(line: &Line, largest: f64, noise: f64) -> Shape {
     let (growth, growth_error) = (line.slope * largest, line.slope_error * largest);
-    let constant = line.constant.max(NOISE_NODES);
+    let constant = line.constant.max(noise);
     if growth - 2.0 * growth_error > 0.0 {
         // More than nothing, for certain; but is it anything to speak of?
         if growth >= 2.0 * constant {

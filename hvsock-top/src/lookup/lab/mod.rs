@@ -9,7 +9,7 @@
 //! - `fit` says how the cost grows; `report` is what comes out.
 
 mod cache;
-mod fit;
+pub(in crate::lookup) mod fit;
 mod kernel;
 mod machine;
 mod measure;
