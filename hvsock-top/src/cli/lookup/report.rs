@@ -12,7 +12,13 @@ use serde::de::DeserializeOwned;
 use super::{lab, pending::Pending, print};
 use crate::{
     cli::Failure,
-    lookup::{lab::LabReport, live::LiveReport, page, plot},
+    lookup::{
+        experiment::ExperimentReport,
+        lab::LabReport,
+        live::LiveReport,
+        page::{self, Measured},
+        plot,
+    },
 };
 
 /// Options of `lookup report`.
@@ -27,11 +33,15 @@ pub(super) struct ReportArgs {
     /// What `lookup live --json` printed on a guest
     #[arg(long, value_name = "FILE")]
     live: Option<PathBuf>,
+    /// Results of the experiment with the sockets themselves: the repository has them in docs/lookup
+    #[arg(long, value_name = "FILE")]
+    experiment: Option<PathBuf>,
 }
 
 /// Makes the page. A laboratory that was stopped half way still makes one, marked as such.
 pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let live: Option<LiveReport> = args.live.as_deref().map(read).transpose()?;
+    let experiment: Option<ExperimentReport> = args.experiment.as_deref().map(read).transpose()?;
     let given: Option<LabReport> = args.lab.as_deref().map(read).transpose()?;
     fs::create_dir_all(&args.out).map_err(|error| {
         Failure::new(
@@ -51,7 +61,12 @@ pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         report
     };
     drawing.write(&plot::lab(&report).map_err(anyhow::Error::msg)?)?;
-    page_file.write(&page::html(&report, live.as_ref()).map_err(anyhow::Error::msg)?)?;
+    if let Some(experiment) = &experiment {
+        let sockets = Pending::new(&file("experiment.svg"))?;
+        sockets.write(&plot::experiment(experiment).map_err(anyhow::Error::msg)?)?;
+    }
+    let measured = Measured { lab: &report, live: live.as_ref(), experiment: experiment.as_ref() };
+    page_file.write(&page::html(measured).map_err(anyhow::Error::msg)?)?;
     print(&format!("{}\n", file("index.html").display()))?;
     lab::judged(&report)
 }
@@ -67,7 +82,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     serde_json::from_str(&text).map_err(|error| {
         Failure::new(
             format!("{} is not such a report: {error}", path.display()),
-            "--lab takes what `hvsock-top lookup lab --json` printed, --live what `hvsock-top lookup live --json` did",
+            "--lab takes what `hvsock-top lookup lab --json` printed, --live what `hvsock-top lookup live --json` did, --experiment what \
+             `cargo xtask bench lookup` wrote",
         )
     })
 }

@@ -1,5 +1,7 @@
 //! Drawings: the cost against the number of sockets.
 
+mod experiment;
+
 use plotters::{
     coord::Shift,
     prelude::{
@@ -8,7 +10,10 @@ use plotters::{
     },
 };
 
-use super::lab::{Cache, Kind, LabReport, Structure};
+use super::{
+    experiment::ExperimentReport,
+    lab::{Cache, Kind, LabReport, Structure},
+};
 
 /// Times below this cannot be told from nothing, and are drawn here, nanoseconds.
 const FLOOR_NS: f64 = 0.5;
@@ -33,6 +38,13 @@ type Failed<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as plotters::prelude::Dra
 pub fn lab(report: &LabReport) -> Result<String, String> {
     let mut svg = String::new();
     draw(&mut svg, report).map_err(|error| format!("cannot draw: {error}"))?;
+    Ok(svg)
+}
+
+/// The experiment's report as SVG: what the lookup of an open costs, and a whole life, against the connections that exist.
+pub fn experiment(report: &ExperimentReport) -> Result<String, String> {
+    let mut svg = String::new();
+    experiment::draw(&mut svg, report).map_err(|error| format!("cannot draw: {error}"))?;
     Ok(svg)
 }
 

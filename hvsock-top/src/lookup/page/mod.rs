@@ -1,15 +1,29 @@
 //! The report as one HTML page that needs nothing else: tables, drawings, and what they mean in words.
 
+mod experiment;
+mod verdict;
+mod words;
+
 use std::fmt::{self, Write as _};
 
 use super::{
-    lab::{Cache, Cell, Kind, LabReport, Structure},
+    experiment::ExperimentReport,
+    lab::{Cache, Kind, LabReport, Structure},
     live::LiveReport,
     plot,
 };
+use words::{count, escaped, range, time};
 
-/// Channels a VMBus can have: more sockets cannot be connected.
-const VMBUS: u32 = 2048;
+/// What there is to report on.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<'a> {
+    /// What the laboratory found, which is always there.
+    pub lab: &'a LabReport,
+    /// What `lookup live` said on a guest, if it was asked.
+    pub live: Option<&'a LiveReport>,
+    /// What came out of the experiment with the sockets themselves, if it is given.
+    pub experiment: Option<&'a ExperimentReport>,
+}
 
 /// Looks of the page.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:1140px;margin:2em auto;padding:0 1em;color:#222}\
@@ -17,15 +31,17 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:1140px;ma
     th:first-child,td:first-child{text-align:left}svg{max-width:100%;height:auto}.warn{background:#fde9d9;padding:.6em 1em}\
     blockquote{border-left:4px solid #ccc;margin-left:0;padding-left:1em;color:#444}";
 
-/// The page. `live` is what `lookup live` said on a guest, if it was asked.
-pub fn html(lab: &LabReport, live: Option<&LiveReport>) -> Result<String, String> {
-    let drawing = plot::lab(lab)?;
+/// The page.
+pub fn html(measured: Measured<'_>) -> Result<String, String> {
+    let drawing = plot::lab(measured.lab)?;
+    let sockets = measured.experiment.map(plot::experiment).transpose()?;
     let mut out = String::new();
-    write(&mut out, lab, live, &drawing).map_err(|error| error.to_string())?;
+    write(&mut out, measured, &drawing, sockets.as_deref()).map_err(|error| error.to_string())?;
     Ok(out)
 }
 
-fn write(out: &mut String, lab: &LabReport, live: Option<&LiveReport>, drawing: &str) -> fmt::Result {
+fn write(out: &mut String, measured: Measured<'_>, drawing: &str, sockets: Option<&str>) -> fmt::Result {
+    let Measured { lab, live, experiment } = measured;
     let machine = &lab.machine;
     let known = |text: &Option<String>| escaped(text.as_deref().unwrap_or("unknown"));
     writeln!(
@@ -56,7 +72,7 @@ fn write(out: &mut String, lab: &LabReport, live: Option<&LiveReport>, drawing: 
         )?;
     }
     writeln!(out, "<h2>Verdict</h2>")?;
-    for sentence in verdict(lab, live) {
+    for sentence in verdict::verdict(measured) {
         writeln!(out, "<p>{}</p>", escaped(&sentence))?;
     }
     writeln!(out, "<h2>Cost against the number of sockets</h2>\n{drawing}")?;
@@ -70,11 +86,11 @@ fn write(out: &mut String, lab: &LabReport, live: Option<&LiveReport>, drawing: 
     }
     rates(out, lab)?;
     opens(out, live)?;
+    experiment::section(out, experiment, sockets)?;
     writeln!(
         out,
         "<h2>How far to trust this</h2>\n<p>{} lookups visited {} nodes, {}. Subtracted: {:.1} ns for a lookup that does not walk, {:.1} ns for each \
-         further run of a program. Ranges are quartiles of {} rounds; seed {}. Nobody else took a lock, and nothing was inserted meanwhile. The AF_HYPERV \
-         family itself was not run for this page.</p>\n</body></html>",
+         further run of a program. Ranges are quartiles of {} rounds; seed {}. Nobody else took a lock, and nothing was inserted meanwhile.</p>\n</body></html>",
         lab.cells.iter().map(|cell| cell.nodes.lookups).sum::<u64>(),
         lab.cells.iter().map(|cell| cell.nodes.visited).sum::<u64>(),
         if lab.is_exact() { "in every batch exactly those of theory" } else { "NOT those of theory" },
@@ -91,57 +107,6 @@ fn sizes(lab: &LabReport) -> Vec<u32> {
     sizes.sort_unstable();
     sizes.dedup();
     sizes
-}
-
-/// In plain words, with the uncertainty.
-fn verdict(lab: &LabReport, live: Option<&LiveReport>) -> Vec<String> {
-    // A VMBus has no more connections; what was measured nearest to it.
-    let Some(size) = sizes(lab).into_iter().rev().find(|n| *n <= VMBUS) else {
-        return vec!["Nothing was measured at a number of sockets that a guest can have.".into()];
-    };
-    let hit = |structure, cache| lab.cell(structure, size, Kind::Hit, cache);
-    let mut said = Vec::new();
-    if let (Some(list), Some(hash), Some(pointer)) = (
-        hit(Structure::ListByGuid, Cache::Warm),
-        hit(Structure::Hash251, Cache::Warm),
-        hit(Structure::Pointer, Cache::Warm),
-    ) {
-        said.push(format!(
-            "Among {size} sockets, with warm caches, the patch's list finds one in {}, vsock's 251 buckets in {}, a pointer in {}.",
-            range(list),
-            range(hash),
-            range(pointer)
-        ));
-    }
-    if let Some(cold) = hit(Structure::ListByGuid, Cache::Cold) {
-        said.push(format!(
-            "With cold caches, which is more like an open now and then, the list takes {}.",
-            range(cold)
-        ));
-    }
-    let lookup = live.and_then(|live| live.phases.iter().find(|phase| phase.name == "lookup"));
-    match lookup.map(|phase| (phase.share, phase.p50_ns, phase.count)) {
-        Some((Some(share), Some(median), Some(count))) => {
-            said.push(format!(
-                "In the opens that were watched ({count}), finding the listener took {} (median), {:.2} % of the time; the probe's own time is in it, \
-                 so it is no more than this.",
-                time(median as f64),
-                100.0 * share
-            ));
-            said.push(if share < 0.05 {
-                "On this guest a better lookup structure would not be noticed: the time of an open goes elsewhere.".into()
-            } else {
-                "On this guest the lookup is a part of an open that can be noticed.".into()
-            });
-        }
-        _ => said.push("What share of an open that is was not measured: give a report of `hvsock-top lookup live --json` from a guest.".into()),
-    }
-    said.push(
-        "The patch searched on open and when a channel was taken back, never for data, so that none of this is paid per packet; and it held its one \
-         mutex over the host's round trip too, which no lookup structure changes."
-            .into(),
-    );
-    said
 }
 
 fn table(out: &mut String, lab: &LabReport, kind: Kind, cache: Cache, title: &str) -> fmt::Result {
@@ -223,34 +188,6 @@ fn opens(out: &mut String, live: Option<&LiveReport>) -> fmt::Result {
     Ok(())
 }
 
-/// Median and quartiles.
-fn range(cell: &Cell) -> String {
-    let spread = &cell.ns;
-    format!("{} ({}–{})", time(spread.median), time(spread.p25), time(spread.p75))
-}
-
-fn time(ns: f64) -> String {
-    match ns {
-        ns if ns < 9.95 => format!("{ns:.1} ns"),
-        ns if ns < 9950.0 => format!("{ns:.0} ns"),
-        ns if ns < 9.95e6 => format!("{:.1} µs", ns / 1e3),
-        ns => format!("{:.1} ms", ns / 1e6),
-    }
-}
-
-/// A large number, as far as it is known.
-fn count(n: f64) -> String {
-    match n {
-        n if n >= 1e6 => format!("{:.1} million", n / 1e6),
-        n if n >= 1e4 => format!("{:.0},000", n / 1e3),
-        n => format!("{n:.0}"),
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,14 +198,8 @@ mod tests {
             machine: super::super::lab::Machine { cpu: Some("<script>".into()), ..Default::default() },
             ..LabReport::default()
         };
-        let page = html(&lab, None).unwrap();
+        let page = html(Measured { lab: &lab, live: None, experiment: None }).unwrap();
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"), "{page}");
         assert!(page.contains("Not complete"), "{page}");
-    }
-
-    #[test]
-    fn numbers_are_told_as_far_as_they_are_known() {
-        assert_eq!([3.21, 812.4, 12_345.0, 1.3e7].map(time), ["3.2 ns", "812 ns", "12.3 µs", "13.0 ms"]);
-        assert_eq!([12.4, 45_678.0, 2.5e8].map(count), ["12", "46,000", "250.0 million"]);
     }
 }

@@ -1,0 +1,192 @@
+//! What the figures mean, in plain words, with their uncertainty.
+
+use super::{
+    Measured, sizes,
+    words::{count, range, share, time},
+};
+use crate::lookup::{
+    experiment::{Direction, ExperimentReport, Growth, Line, Measure, OpenCell, Unit, Variant},
+    lab::{Cache, Kind, Structure},
+};
+
+/// Channels a VMBus can have: more sockets cannot be connected.
+const VMBUS: u32 = 2048;
+
+/// All that can be said of what was measured.
+pub(super) fn verdict(measured: Measured<'_>) -> Vec<String> {
+    let Measured { lab, live, experiment } = measured;
+    // A VMBus has no more connections; what was measured nearest to it.
+    let Some(size) = sizes(lab).into_iter().rev().find(|n| *n <= VMBUS) else {
+        return vec!["Nothing was measured at a number of sockets that a guest can have.".into()];
+    };
+    let hit = |structure, cache| lab.cell(structure, size, Kind::Hit, cache);
+    let mut said = Vec::new();
+    if let (Some(list), Some(hash), Some(pointer)) = (
+        hit(Structure::ListByGuid, Cache::Warm),
+        hit(Structure::Hash251, Cache::Warm),
+        hit(Structure::Pointer, Cache::Warm),
+    ) {
+        said.push(format!(
+            "Among {size} sockets, with warm caches, the patch's list finds one in {}, vsock's 251 buckets in {}, a pointer in {}.",
+            range(list),
+            range(hash),
+            range(pointer)
+        ));
+    }
+    if let Some(cold) = hit(Structure::ListByGuid, Cache::Cold) {
+        said.push(format!(
+            "With cold caches, which is more like an open now and then, the list takes {}.",
+            range(cold)
+        ));
+    }
+    let lookup = live.and_then(|live| live.phases.iter().find(|phase| phase.name == "lookup"));
+    match lookup.map(|phase| (phase.share, phase.p50_ns, phase.count)) {
+        Some((Some(share), Some(median), Some(count))) => {
+            said.push(format!(
+                "In the opens that were watched ({count}), finding the listener took {} (median), {:.2} % of the time; the probe's own time is in it, \
+                 so it is no more than this.",
+                time(median as f64),
+                100.0 * share
+            ));
+            said.push(if share < 0.05 {
+                "On this guest a better lookup structure would not be noticed: the time of an open goes elsewhere.".into()
+            } else {
+                "On this guest the lookup is a part of an open that can be noticed.".into()
+            });
+        }
+        _ => said.push("What share of an open that is was not measured: give a report of `hvsock-top lookup live --json` from a guest.".into()),
+    }
+    said.extend(experiment.into_iter().flat_map(sockets));
+    said.push(
+        "The patch searched on open and when a channel was taken back, never for data, so that none of this is paid per packet; and it held its one \
+         mutex over the host's round trip too, which no lookup structure changes."
+            .into(),
+    );
+    said
+}
+
+/// What the experiment says. Instructions repeat; nanoseconds of an emulated CPU would not.
+fn sockets(report: &ExperimentReport) -> Vec<String> {
+    let mut said = Vec::new();
+    let unit = Unit::Instructions;
+    let growth = |variant, measure| report.growth(variant, unit, Direction::FromHost, Line::Idle, measure);
+    let largest = largest(report, Variant::AfHypervList);
+    if let (Some(life), Some(lookup), Some(cell)) = (
+        growth(Variant::AfHypervList, Measure::Life),
+        growth(Variant::AfHypervList, Measure::LookupPhase),
+        largest,
+    ) {
+        said.push(format!(
+            "In the sockets themselves (Linux {}, AF_HYPERV as the patch had it), a connection from the host, from its open until all is quiet \
+             after its close, runs {} instructions, and the lookup of its open {} more for each connection that exists. With {} of those the \
+             lookup is {} of the open{}.",
+            report.heading.kernel,
+            count(life.constant),
+            per_socket(lookup),
+            cell.idle,
+            share(cell.phase("lookup").and_then(|phase| phase.share)),
+            tenth(life, lookup),
+        ));
+    }
+    for variant in [Variant::AfHypervHash, Variant::AfHypervPointer, Variant::HvSock] {
+        if let (Some(lookup), Some(cell)) =
+            (growth(variant, Measure::LookupPhase), self::largest(report, variant))
+        {
+            said.push(format!(
+                "{}: {} instructions for each connection that exists; with {} of them {} of the open.",
+                variant.label(),
+                per_socket(lookup),
+                cell.idle,
+                share(cell.phase("lookup").and_then(|phase| phase.share)),
+            ));
+        }
+    }
+    said.extend(saturation(report));
+    said
+}
+
+/// The cell with the most idle connections and one service, opened by the host.
+fn largest(report: &ExperimentReport, variant: Variant) -> Option<&OpenCell> {
+    let of = |c: &&OpenCell| {
+        (c.variant, c.unit, c.direction, c.services, c.run)
+            == (variant, Unit::Instructions, Direction::FromHost, 1, 1)
+    };
+    report.opens.iter().filter(of).max_by_key(|cell| cell.idle)
+}
+
+fn per_socket(growth: &Growth) -> String {
+    format!("{:.2} ± {:.2}", growth.per_socket, growth.per_socket_error)
+}
+
+/// From how many sockets on the lookup is a tenth of a connection's life.
+fn tenth(life: &Growth, lookup: &Growth) -> String {
+    let n = life.constant / 9.0 / lookup.per_socket;
+    // Where the slope is not known well, neither is this.
+    if lookup.per_socket > 5.0 * lookup.per_socket_error && n.is_finite() && n > 0.0 {
+        let instead = if n > f64::from(VMBUS) { ", more than a VMBus has" } else { "" };
+        format!("; it would be a tenth of all that is run at {} connections{instead}", count(n))
+    } else {
+        String::new()
+    }
+}
+
+/// How many connections a second there can be, with few others and with many.
+fn saturation(report: &ExperimentReport) -> Option<String> {
+    let of = |variant| {
+        let cells = report.bursts.iter().filter(move |c| {
+            (c.variant, c.unit, c.direction, c.run) == (variant, Unit::Instructions, Direction::FromHost, 1)
+        });
+        let few = cells.clone().min_by_key(|c| c.idle)?;
+        let many = cells.max_by_key(|c| c.idle)?;
+        (few.idle < many.idle).then_some((few, many))
+    };
+    let told = |variant: Variant| {
+        let (few, many) = of(variant)?;
+        Some(format!(
+            "{} {} a second with {} idle connections and {} with {}",
+            variant.label(),
+            count(few.per_billion),
+            few.idle,
+            count(many.per_billion),
+            many.idle
+        ))
+    };
+    let all: Vec<_> = Variant::ALL.into_iter().filter_map(told).collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "A CPU of 10⁹ instructions a second that never waits for memory would open: {}.",
+            all.join("; ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookup::lab::Shape;
+
+    fn growth(constant: f64, per_socket: f64, per_socket_error: f64) -> Growth {
+        Growth {
+            variant: Variant::AfHypervList,
+            unit: Unit::Instructions,
+            direction: Direction::FromHost,
+            over: Line::Idle,
+            measure: Measure::Life,
+            points: 5,
+            constant,
+            constant_error: 1.0,
+            per_socket,
+            per_socket_error,
+            shape: Shape::Linear,
+        }
+    }
+
+    #[test]
+    fn a_tenth_is_told_where_the_slope_is_known() {
+        let told = tenth(&growth(90_000.0, 10.0, 1.0), &growth(0.0, 10.0, 1.0));
+        assert!(told.contains("at 1000 connections") && !told.contains("VMBus"), "{told}");
+        assert!(tenth(&growth(900_000.0, 0.0, 1.0), &growth(0.0, 10.0, 1.0)).contains("more than a VMBus"));
+        assert_eq!(tenth(&growth(90_000.0, 10.0, 1.0), &growth(0.0, 10.0, 3.0)), "", "hardly known");
+        assert_eq!(tenth(&growth(90_000.0, 10.0, 1.0), &growth(0.0, -10.0, 1.0)), "", "falls");
+    }
+}
