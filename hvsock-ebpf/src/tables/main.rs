@@ -1,4 +1,4 @@
-//! The eBPF program that measures chains of the kernel's hash tables. Never attached: the reader runs it, a chain at a time.
+//! The eBPF program that measures chains of the kernel's hash tables. Never attached: the reader runs it, many chains at a time.
 //!
 //! It takes no lock, so sockets come and go while it walks: one that is taken out of its chain meanwhile points to itself, or into another
 //! chain. So a walk ends at its head or is not believed.
@@ -8,45 +8,65 @@ use aya_ebpf::{
     bindings::BPF_F_MMAPABLE, helpers::bpf_probe_read_kernel, macros::map, maps::Array,
     programs::RawTracePointContext,
 };
-use hvsock_common::{CHAIN_STEPS, Chain, ChainEnd};
+use hvsock_common::{CHAIN_STEPS, CHAINS, Walk, WalkEnd};
 
 /// What a walk came to. Mapped by the reader.
 #[map]
-static CHAIN: Array<Chain> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+static WALK: Array<Walk> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Walks on from `at`, towards the list head at `head`, for some steps.
+/// Bytes of a list head.
+const HEAD: u64 = 16;
+
+/// `(table, buckets, bucket, at, nodes)`: walks on for some steps, from `at` in chain `bucket` of the `buckets` whose heads are at `table`; 0 is
+/// the chain's begin. `nodes` were gone past in it before.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
-extern "C" fn walk_chain(ctx: *mut core::ffi::c_void) -> u32 {
+extern "C" fn walk_chains(ctx: *mut core::ffi::c_void) -> u32 {
     let ctx = RawTracePointContext::new(ctx);
-    let (head, mut at) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1));
-    let Some(chain) = CHAIN.get_ptr_mut(0) else { return 0 };
-    let mut nodes = 0;
-    let mut end = ChainEnd::Under;
+    let (table, buckets) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1));
+    let (mut bucket, mut at, mut nodes) = (ctx.arg::<u64>(2), ctx.arg::<u64>(3), ctx.arg::<u64>(4));
+    let Some(walk) = WALK.get_ptr_mut(0) else { return 0 };
+    let mut head = table.wrapping_add(bucket.wrapping_mul(HEAD));
+    if at == 0 {
+        at = head;
+    }
+    let mut end = WalkEnd::Under;
     let mut step = 0;
     while step < CHAIN_STEPS {
         step += 1;
         // SAFETY: the helper checks the address. `next` is the first member of a list head.
         let Ok(next) = (unsafe { bpf_probe_read_kernel(at as *const u64) }) else {
-            end = ChainEnd::Faulted;
+            end = WalkEnd::Faulted;
             break;
         };
         if next == head {
-            end = ChainEnd::Head;
-            break;
+            // SAFETY: a map value that only this program writes, run by one thread; the index is bounded.
+            unsafe {
+                let lengths = (&raw mut (*walk).lengths).cast::<u64>();
+                *lengths.add(bucket as usize & (CHAINS - 1)) = nodes;
+            }
+            bucket += 1;
+            head = head.wrapping_add(HEAD);
+            (at, nodes) = (head, 0);
+            if bucket >= buckets {
+                end = WalkEnd::Whole;
+                break;
+            }
+            continue;
         }
         if next == at {
-            end = ChainEnd::Lost;
+            end = WalkEnd::Lost;
             break;
         }
         at = next;
         nodes += 1;
     }
-    // SAFETY: a map value; only this program writes it, run by one thread.
+    // SAFETY: as above.
     unsafe {
-        (*chain).at = at;
-        (*chain).nodes = nodes;
-        (*chain).end = end as u32;
+        (*walk).at = at;
+        (*walk).nodes = nodes;
+        (*walk).bucket = bucket;
+        (*walk).end = end as u64;
     }
     0
 }

@@ -12,6 +12,7 @@ use super::{
     counters::{self, Sums},
     events::SENDERS,
     listeners,
+    lookup::{self, Lookups},
     older::{self, Older},
     pace::Pace,
     ports, slots, system,
@@ -21,8 +22,8 @@ use super::{
 use crate::{
     kernel::{self, Blind, How, HvSock, Kept, LoadOptions, Loaded, NotLoaded},
     model::{
-        Accounting, Backend, Closes, Family, Host, Module, Opens, Probe, ProbeState, SCHEMA, Snapshot,
-        Source, Totals,
+        Accounting, Backend, Closes, Family, Host, Lookup, Module, Opens, Probe, ProbeState, SCHEMA,
+        Snapshot, Source, Totals,
     },
 };
 
@@ -42,6 +43,7 @@ pub struct Live {
     last_ns: Option<u64>,
     torn: u64,
     inventory: Pace,
+    lookups: Lookups,
 }
 
 impl Live {
@@ -62,6 +64,7 @@ impl Live {
             last_ns: None,
             torn: 0,
             inventory: Pace::new(),
+            lookups: Lookups::new(),
         })
     }
 
@@ -119,6 +122,7 @@ impl Live {
                     self.epoch += 1;
                     self.gone = None;
                     self.inventory = Pace::new();
+                    self.lookups = Lookups::new();
                 }
                 Err(failed) => self.gone = Some(format!("hv_sock was loaded anew, but {}", failed.blind)),
             },
@@ -174,6 +178,17 @@ impl Live {
         opens
     }
 
+    fn lookup(&self, sums: &Sums, now_ns: u64) -> Lookup {
+        let mut lookup = self.lookups.describe(now_ns, self.gone.as_deref());
+        lookup.bound_lookups = self.attached.loaded.sees(Hook::Lookup).then(|| lookup::lookups(sums));
+        lookup
+    }
+
+    /// Reads now what sockets are looked up in.
+    pub fn tables(&self) -> Result<kernel::Lengths, String> {
+        lookup::read(&self.attached)
+    }
+
     fn accounting(&self, sums: &Sums) -> Accounting {
         let mut reconciled = self.torn == 0;
         let mut hooks = BTreeMap::new();
@@ -208,6 +223,9 @@ impl Source for Live {
             let begin = Instant::now();
             self.attached.take_inventory();
             self.inventory.taken(begin.elapsed());
+        }
+        if self.gone.is_none() {
+            self.lookups.look(&self.attached);
         }
         let live = |relid| slots::is_used(&self.attached.slots, relid);
         self.attached.loaded.refresh(live).map_err(|e| anyhow!("looking at the rings failed: {e}"))?;
@@ -256,6 +274,7 @@ impl Source for Live {
             connections,
             listeners,
             latency: sums.latency(sees),
+            lookup: Some(self.lookup(&sums, moment.ns)),
             probes: loaded.verdicts.iter().map(|v| probe(v, self.gone.as_deref())).collect(),
             accounting: self.accounting(&sums),
             findings: None,

@@ -11,6 +11,7 @@ mod events;
 mod guid;
 mod listeners;
 mod live;
+mod lookup;
 mod name;
 mod older;
 mod pace;

@@ -18,6 +18,7 @@ use super::{
     loaded::{LoadOptions, Loaded},
     plan::{self, VMBUS_VERSION},
     symbols::Reading,
+    tables::{Tables, Unread},
     timing::Timing,
     tracepoints,
     trampoline::Trampolines,
@@ -65,7 +66,14 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, NotLoaded> {
             let begin = Instant::now();
             let read = reading.map_or(Ok(symbols), Reading::end);
             loaded.timing.add("symbols", begin.elapsed());
-            loaded.facts.vmbus_version = read.ok().and_then(|symbols| loaded.vmbus_version(&symbols));
+            match read {
+                Ok(symbols) => {
+                    loaded.facts.vmbus_version = loaded.vmbus_version(&symbols);
+                    let family = loaded.facts.family;
+                    loaded.tables = loaded.timing.of("tables", || Tables::load(&symbols, family));
+                }
+                Err(blind) => loaded.tables = Err(Unread::Kernel(blind.to_string())),
+            }
             // After everything is attached: what comes about from now on is seen by the hooks, what was there before is found here.
             let begin = Instant::now();
             loaded.take_inventory();
@@ -102,6 +110,7 @@ fn prepare(
         facts,
         fields,
         counts_skipped: types.offset(SKIPPED).is_some(),
+        tables: Err(Unread::Kernel("not looked for yet".into())),
         timing,
     };
     Ok((loaded, types))

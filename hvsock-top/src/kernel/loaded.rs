@@ -12,6 +12,7 @@ use super::{
     Facts, Fields, How, HvSock, Verdict,
     iterator::Iterator,
     plan,
+    tables::{Tables, Unread},
     timing::Timing,
     trampoline::{self, Trampoline},
     verdict::words,
@@ -49,6 +50,8 @@ pub struct Loaded {
     pub fields: Fields,
     /// Whether the kernel counts it when it does not run a tracepoint's program because another program is running on that CPU.
     pub(super) counts_skipped: bool,
+    /// The tables in which sockets are looked up, or why they cannot be read.
+    pub tables: Result<Tables, Unread>,
     /// How long the start took.
     pub timing: Timing,
 }

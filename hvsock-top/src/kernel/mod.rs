@@ -17,6 +17,7 @@ mod privilege;
 mod survey;
 mod symbols;
 mod sys;
+mod tables;
 mod timing;
 mod tracepoints;
 mod trampoline;
@@ -38,6 +39,7 @@ pub use privilege::{
 };
 pub use survey::{BtfIn, Part, Presence, Survey, file_capabilities, hypervisor, is_nosuid, survey};
 pub use symbols::Symbols;
+pub use tables::{BUCKETS, Lengths, Tables, Unread};
 pub use timing::Timing;
 pub(crate) use verdict::words;
 pub use verdict::{How, NotLoaded, Verdict};

@@ -4,7 +4,7 @@
 use hvsock_common::Hook;
 
 pub use super::events::EVENTS;
-use super::{Family, Symbols};
+use super::{Family, Symbols, tables};
 
 /// Which ends of a function an event needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +60,11 @@ pub struct Event {
 /// The variable that holds the VMBus protocol version.
 pub(super) const VMBUS_VERSION: &str = "vmbus_proto_version";
 
-/// Whether any event wants this symbol, or the facts do.
+/// Whether any event wants this symbol, or the facts do, or the tables.
 pub(super) fn wants(symbol: &str) -> bool {
-    symbol == VMBUS_VERSION || EVENTS.iter().any(|event| event.functions().any(|name| name == symbol))
+    symbol == VMBUS_VERSION
+        || tables::wants(symbol)
+        || EVENTS.iter().any(|event| event.functions().any(|name| name == symbol))
 }
 
 /// Every function that some event could sit on.

@@ -102,7 +102,8 @@ impl Circumstances {
             need(
                 Capability::CAP_SYSLOG,
                 if self.addresses { Necessity::None } else { Necessity::Optional },
-                "be shown kernel addresses; without it the VMBus protocol version is unknown",
+                "be shown kernel addresses; without it the VMBus protocol version is unknown, and how full the tables \
+                 are in which sockets are looked up",
             ),
         ]
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Accounting, Callbacks, Closes, Connection, ConnectionLatency, Direction, Family, Host, InRing, Memory,
-    Module, Opens, OpensFromHost, OpensToHost, OutRing, Received, Rings, SCHEMA, Sent, Snapshot, State, Tool,
-    Totals, Traffic,
+    Accounting, Callbacks, Closes, Connection, ConnectionLatency, Direction, Family, Host, InRing, Lookup,
+    LookupTable, Memory, Module, Opens, OpensFromHost, OpensToHost, OutRing, Received, Rings, SCHEMA, Sent,
+    Snapshot, State, Tool, Totals, Traffic,
 };
 
 impl Snapshot {
@@ -76,9 +76,25 @@ impl Snapshot {
                 binds_not_permitted: none,
                 sockets_not_permitted: none,
             },
+            lookup: Some(Lookup::blank()),
             probes: Vec::new(),
             accounting: Accounting { hooks: BTreeMap::new(), reconciled: true },
             findings: None,
+        }
+    }
+}
+
+impl Lookup {
+    /// Empty tables, read half a second ago.
+    pub fn blank() -> Self {
+        let empty = [Some(0); 251];
+        Self {
+            age_ns: Some(500_000_000),
+            unread: None,
+            bound_lookups: Some(0),
+            bound: LookupTable::of(&empty),
+            connected: LookupTable::of(&empty),
+            unbound: Some(0),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Accounting, Connection, Direction, Finding, Histogram, Probe};
+use super::{Accounting, Connection, Direction, Finding, Histogram, Lookup, Probe};
 
 /// Version of the Snapshot's schema; grows when a name changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub latency: BTreeMap<String, Option<Histogram>>,
     /// Sums over all connections since the probes were attached.
     pub totals: Totals,
+    /// What sockets are looked up in; absent in recordings of older versions.
+    pub lookup: Option<Lookup>,
     /// Each logical event and what serves it.
     pub probes: Vec<Probe>,
     /// Whether anything was missed.

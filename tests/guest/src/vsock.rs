@@ -212,6 +212,11 @@ impl Listener {
         Ok(Self { fd })
     }
 
+    /// A socket that is not even bound.
+    pub fn unbound() -> io::Result<Self> {
+        Ok(Self { fd: socket(0)? })
+    }
+
     /// Begins to listen.
     pub fn listen(&self, backlog: u32) -> io::Result<()> {
         // SAFETY: listen() takes no pointers.

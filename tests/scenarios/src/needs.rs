@@ -13,6 +13,7 @@ pub(crate) const NEEDS: &[(&str, &[&str])] = &[
             "latency/lookup",
             "latency/other_open",
             "listener/drops/backlog_full",
+            "lookup/bound_lookups",
             "opens/from_host/ambiguous",
             "opens/from_host/backlog_full",
             "opens/from_host/bad_state",

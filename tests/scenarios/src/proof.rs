@@ -159,6 +159,13 @@ fn falsify_all(value: &mut Value, name: &str, way: Way, found: &mut Found) {
             *text = text.chars().map(another).collect();
             found.changed = true;
         }
+        (Value::Number(real), _) if real.is_f64() => {
+            let was = real.as_f64().unwrap_or_default();
+            let wrong = if matches!(way, Way::Other) { was + 1.0 } else { 0.0 };
+            found.number = true;
+            found.changed |= was.to_bits() != wrong.to_bits();
+            *real = serde_json::Number::from_f64(wrong).unwrap_or_else(|| 0.into());
+        }
         (number @ Value::Number(_), _) => {
             let was = number.as_u64().unwrap_or_default();
             *number = match way {
@@ -255,6 +262,15 @@ mod tests {
             serde_json::json!({ "h": { "count": 2, "max_ns": moved, "p50_ns": null, "sum_ns": 9 + 2 * LONGER_NS, "buckets": [[moved, 2]] } })
         );
         assert!(!falsified(value, "h", Way::Zero).1);
+    }
+
+    #[test]
+    fn real_numbers_and_lists_of_lists_are_falsified() {
+        let value = serde_json::json!({ "r": 1.5, "l": [[1, 2], [6, 1]] });
+        assert_eq!(falsified(value.clone(), "r", Way::Other).0["r"], 2.5);
+        let (zero, changed) = falsified(value.clone(), "r", Way::Zero);
+        assert!(changed && zero["r"] == 0.0, "{zero}");
+        assert_eq!(falsified(value, "l", Way::Other).0["l"], serde_json::json!([[2, 3], [7, 2]]));
     }
 
     #[test]

@@ -53,13 +53,13 @@ pub(super) fn run(args: &LiveLookupArgs, options: &LiveArgs) -> Result<ExitCode,
     let now = look()?;
     let channels = fs::read_dir(DEVICES).ok().map(|entries| entries.count() as u64);
     let window = live::window(&then, &now, channels);
-    let tables = live::read();
+    let tables = source.tables();
     let report = LiveReport {
         schema: SCHEMA,
         time: jiff::Timestamp::now().to_string(),
         kernel: now.host.kernel.clone(),
-        tables_unread: tables.as_ref().err().map(ToString::to_string),
-        tables: tables.ok(),
+        tables_unread: tables.as_ref().err().cloned(),
+        tables: tables.ok().map(Into::into),
         observed_ns: window.observed_ns,
         lookups: window.lookups,
         lookups_per_second: window

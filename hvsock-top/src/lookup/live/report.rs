@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::{kernel::Lengths, model::LookupTable};
+
 /// Version of the report's format.
 pub const SCHEMA: u32 = 1;
 
@@ -26,16 +28,13 @@ pub struct Table {
 impl Table {
     /// From the length of each chain.
     pub(super) fn new(buckets: Vec<Option<u64>>) -> Self {
-        let known = || buckets.iter().flatten().copied();
-        let sockets: u64 = known().sum();
-        let used = known().filter(|n| *n > 0).count() as u64;
-        let looked_at: u64 = known().map(|n| n * (n + 1) / 2).sum();
+        let LookupTable { sockets, longest_chain, mean_chain, nodes_per_hit, .. } = LookupTable::of(&buckets);
         Self {
-            sockets,
-            empty_buckets: known().filter(|n| *n == 0).count() as u64,
-            longest: known().max().unwrap_or(0),
-            mean: (used > 0).then(|| sockets as f64 / used as f64),
-            nodes_per_hit: (sockets > 0).then(|| looked_at as f64 / sockets as f64),
+            sockets: sockets.unwrap_or_default(),
+            empty_buckets: buckets.iter().filter(|bucket| **bucket == Some(0)).count() as u64,
+            longest: longest_chain.unwrap_or_default(),
+            mean: mean_chain,
+            nodes_per_hit,
             buckets,
         }
     }
@@ -55,6 +54,16 @@ pub struct Tables {
     pub unbound: Option<u64>,
     /// Connected sockets, 251 buckets by `(remote CID ^ local port) % 251`; hv_sock never searches them.
     pub connected: Table,
+}
+
+impl From<Lengths> for Tables {
+    fn from(lengths: Lengths) -> Self {
+        Self {
+            bound: Table::new(lengths.bound),
+            unbound: lengths.unbound,
+            connected: Table::new(lengths.connected),
+        }
+    }
 }
 
 /// A phase of the opens that ended within the time.

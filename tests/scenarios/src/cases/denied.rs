@@ -185,7 +185,7 @@ impl Plain {
         }
         let service = |p: &&Value| p["port"] == 6400 && p["direction"] == "from_host";
         plain.walk("service", last.list("ports")?.iter().find(service).context("no port 6400")?);
-        for part in ["opens", "closes", "totals", "latency"] {
+        for part in ["opens", "closes", "totals", "latency", "lookup/bound_lookups"] {
             plain.walk(part, last.at(part).with_context(|| format!("no {part}"))?);
         }
         Ok(plain)

@@ -37,6 +37,7 @@ mod least_privilege;
 mod lifecycle;
 mod lookup_lab;
 mod lookup_live;
+mod lookup_tables;
 mod losses;
 mod no_btf;
 mod no_hv_sock;
@@ -126,6 +127,7 @@ pub(crate) const ALL: &[Scenario] = &[
     findings_limits::SCENARIO,
     lookup_lab::SCENARIO,
     lookup_live::SCENARIO,
+    lookup_tables::SCENARIO,
     clock::SCENARIO,
     screen::SCENARIO,
     serve::SCENARIO,
