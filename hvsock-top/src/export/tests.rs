@@ -13,7 +13,7 @@ use super::{
     ports::PortTable,
     protobuf, text,
 };
-use crate::model::{Direction, Histogram, Port, ProbeState, Snapshot};
+use crate::model::{Direction, Histogram, Lookup, LookupTable, Port, ProbeState, Snapshot};
 
 /// Taken by `hvsock-top serve` while `guest demo` ran.
 pub(super) fn demo() -> Snapshot {
@@ -240,6 +240,7 @@ fn the_documentation_has_every_metric_and_no_other() {
     snapshot.findings = Some(vec![finding()]);
     // The example is of vsock, which does not have it.
     snapshot.totals.sockets_not_permitted = Some(0);
+    snapshot.lookup = Some(looked_up());
     let there: BTreeSet<(String, String, String)> = families(&snapshot)
         .iter()
         .map(|family| {
@@ -269,6 +270,12 @@ fn the_example_is_what_is_served() {
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(kept == text, "make {path} anew: BLESS=1 cargo test -p hvsock-top the_example");
+}
+
+/// The example is older than this part of the Snapshot.
+fn looked_up() -> Lookup {
+    let some = LookupTable::of(&[Some(2), Some(1)]);
+    Lookup { bound: some.clone(), connected: some, ..Lookup::blank() }
 }
 
 pub(super) fn finding() -> crate::model::Finding {

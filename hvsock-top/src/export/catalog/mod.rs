@@ -1,6 +1,7 @@
 //! Which metrics there are. A new one is a few lines here and a row in docs/prometheus.md.
 
 mod guest;
+mod lookup;
 mod ports;
 mod tool;
 
@@ -14,6 +15,7 @@ use crate::model::Snapshot;
 pub(super) fn families(snapshot: &Snapshot, ports: &PortRows) -> Vec<Family> {
     let mut all = ports::families(snapshot, ports);
     all.extend(guest::families(snapshot));
+    all.extend(lookup::families(snapshot));
     all.extend(tool::families(snapshot));
     all
 }
