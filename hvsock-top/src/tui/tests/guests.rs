@@ -5,7 +5,8 @@ use std::io::Cursor;
 use crate::{
     findings::{Judge, Limits},
     model::{
-        Connection, Direction, EventKind, LifecycleEvent, Listener, ListenerDrops, Sent, Snapshot, State,
+        Connection, Direction, EventKind, LifecycleEvent, Listener, ListenerDrops, Lookup, LookupTable, Sent,
+        Snapshot, State,
     },
     record::{Record, Replay},
     tui::{App, Update},
@@ -117,6 +118,10 @@ pub(super) fn unknown(app: &mut App) {
         snapshot.totals.relids_used = None;
         snapshot.tool.cpu_ns = None;
         snapshot.latency.insert("connect".to_owned(), None);
+        snapshot.lookup = Some(Lookup {
+            unread: Some("vsock_bind_table is not in /proc/kallsyms with its address".to_owned()),
+            ..Lookup::default()
+        });
         let mut connection = Connection::blank(3, 22);
         connection.direction = None;
         connection.local_port = None;
@@ -215,6 +220,16 @@ pub(super) fn crowded(second: u64) -> Snapshot {
             c
         })
         .collect();
+    // A long bucket of bound sockets, and two services with all that the host has opened.
+    let bound: Vec<_> = (0..251).map(|n| Some(if n == 7 { 600 } else { n % 4 })).collect();
+    let connected: Vec<_> =
+        (0..251).map(|n| Some(if n == 9 { 1_000 } else { u64::from(n < 40) * 9 })).collect();
+    snapshot.lookup = Some(Lookup {
+        bound_lookups: Some(second * 40),
+        bound: LookupTable::of(&bound),
+        connected: LookupTable::of(&connected),
+        ..Lookup::blank()
+    });
     snapshot.totals.traffic.tx_bytes = Some(sent);
     snapshot.totals.live_connections = Some(2048);
     snapshot.totals.relids_used = Some(2048);
