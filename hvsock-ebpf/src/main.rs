@@ -37,6 +37,7 @@ mod inherit;
 mod inventory;
 mod log;
 mod maps;
+mod object;
 mod open;
 mod ports;
 mod read;
@@ -48,18 +49,6 @@ mod send;
 mod slot;
 mod take;
 mod vmbus;
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
-    // No handler may contain a reachable panic; the verifier rejects this loop, which makes such a program fail to load.
-    loop {}
-}
-
-#[cfg(target_arch = "bpf")]
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "license")]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -8,6 +8,8 @@
 
 mod batch;
 mod maps;
+#[path = "../object.rs"]
+mod object;
 mod walk;
 
 use aya_ebpf::{macros::socket_filter, programs::SkBuffContext};
@@ -47,18 +49,6 @@ fn lab_grown(_ctx: SkBuffContext) -> i64 {
 fn lab_pointer(_ctx: SkBuffContext) -> i64 {
     batch::step(walk::pointer)
 }
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
-    // No program may contain a reachable panic; the verifier rejects this loop.
-    loop {}
-}
-
-#[cfg(target_arch = "bpf")]
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "license")]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

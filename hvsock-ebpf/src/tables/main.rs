@@ -4,6 +4,9 @@
 //! chain. So a walk ends at its head or is not believed.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
+#[path = "../object.rs"]
+mod object;
+
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE, helpers::bpf_probe_read_kernel, macros::map, maps::Array,
     programs::RawTracePointContext,
@@ -70,18 +73,6 @@ extern "C" fn walk_chains(ctx: *mut core::ffi::c_void) -> u32 {
     }
     0
 }
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
-    // No program may contain a reachable panic; the verifier rejects this loop.
-    loop {}
-}
-
-#[cfg(target_arch = "bpf")]
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "license")]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}
