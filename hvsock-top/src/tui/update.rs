@@ -171,10 +171,10 @@ impl App {
 
     /// Esc: the last step, whatever it was.
     fn back(&mut self) {
-        if !self.filter.text.is_empty() {
-            self.set_filter("");
-        } else if self.view == View::Detail {
+        if self.view == View::Detail {
             self.show(self.before.filter(|v| *v != View::Detail).unwrap_or(View::Connections));
+        } else if !self.filter.text.is_empty() {
+            self.set_filter("");
         } else if self.selected.remove(&self.view).is_none() {
             self.show(self.before.unwrap_or_default());
         }

@@ -220,6 +220,12 @@ fn enter_goes_to_what_a_row_is_about_and_esc_back() {
     assert_ne!(app.view, View::Findings, "somewhere it is explained");
     press(&mut app, "4<home><enter>");
     assert_eq!((app.view, app.filter.text.as_str()), (View::Connections, "port:8080"));
+    press(&mut app, "<down><enter>");
+    assert_eq!(app.view, View::Detail);
+    press(&mut app, "<esc>");
+    assert_eq!((app.view, app.filter.text.as_str()), (View::Connections, "port:8080"), "one step at a time");
+    press(&mut app, "<esc>");
+    assert_eq!(app.filter.text, "");
 }
 
 #[test]
