@@ -22,7 +22,6 @@ mod runner;
 mod schema;
 mod serve;
 mod server;
-mod sheet;
 mod snapshot;
 mod steps;
 mod top;

@@ -1,4 +1,9 @@
 //! Runs a program on a terminal of its own and reads what its screen shows. For tests.
+//!
+//! [`sheet`] reads tables, [`shows`] holds what hvsock-top shows to the simulated host's ledger.
+
+pub mod sheet;
+pub mod shows;
 
 use std::{
     fs::File,
@@ -152,6 +157,11 @@ impl Screen {
         let modes = tcgetattr(&self.theirs)?.local_modes;
         let wanted = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
         ensure!(modes.contains(wanted), "the terminal is still raw: {modes:?}");
+        self.is_left()
+    }
+
+    /// Fails unless the terminal shows what it showed before, with its cursor, and sends nothing but keys; it may be raw.
+    pub fn is_left(&self) -> Result<()> {
         let parser = self.parser();
         let screen = parser.screen();
         ensure!(!screen.alternate_screen(), "the terminal still shows the program's screen");

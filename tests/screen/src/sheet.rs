@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 
 /// A table as it stands on the screen.
-pub(crate) struct Sheet {
+pub struct Sheet {
     /// Title, first and last place of each column.
     columns: Vec<(&'static str, usize, usize)>,
     rows: Vec<Vec<char>>,
@@ -11,7 +11,7 @@ pub(crate) struct Sheet {
 
 /// How a column stands under its title.
 #[derive(Clone, Copy)]
-pub(crate) enum Column {
+pub enum Column {
     /// From where the title begins, so wide.
     Left(&'static str, usize),
     /// From after the column before to where the title ends.
@@ -20,7 +20,7 @@ pub(crate) enum Column {
 
 impl Sheet {
     /// The table on `screen` whose heading has these columns first, in this order. Rows go on until an empty line.
-    pub(crate) fn read(screen: &str, columns: &[Column]) -> Result<Self> {
+    pub fn read(screen: &str, columns: &[Column]) -> Result<Self> {
         let titles = |line: &str| {
             let mut rest = line;
             columns.iter().all(|column| {
@@ -50,15 +50,28 @@ impl Sheet {
     }
 
     /// How many rows there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.rows.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The rows, from above.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        (0..self.rows.len()).map(|at| Row { sheet: self, at })
+    }
+
+    /// Whether it has such a column.
+    pub fn has(&self, title: &str) -> bool {
+        self.columns.iter().any(|(its, _, _)| *its == title)
+    }
+
     /// The row that has this in that column.
-    pub(crate) fn row(&self, title: &str, value: &str) -> Result<Row<'_>> {
-        let mut found = (0..self.rows.len())
-            .map(|at| Row { sheet: self, at })
-            .filter(|row| row.get(title).is_ok_and(|its| its == value));
+    pub fn row(&self, title: &str, value: &str) -> Result<Row<'_>> {
+        let mut found = self.rows().filter(|row| row.get(title).is_ok_and(|its| its == value));
         let row = found.next().with_context(|| format!("no row has {title} {value}"))?;
         ensure!(found.next().is_none(), "two rows have {title} {value}");
         Ok(row)
@@ -66,14 +79,14 @@ impl Sheet {
 }
 
 /// A row of a table.
-pub(crate) struct Row<'a> {
+pub struct Row<'a> {
     sheet: &'a Sheet,
     at: usize,
 }
 
 impl Row<'_> {
     /// What stands under a title.
-    pub(crate) fn get(&self, title: &str) -> Result<String> {
+    pub fn get(&self, title: &str) -> Result<String> {
         let found = self.sheet.columns.iter().find(|(its, _, _)| *its == title);
         let (_, from, to) = found.with_context(|| format!("no column {title}"))?;
         let row = &self.sheet.rows[self.at];
@@ -82,7 +95,7 @@ impl Row<'_> {
     }
 
     /// Fails unless just this stands under the title.
-    pub(crate) fn expect(&self, title: &str, expected: &str) -> Result<()> {
+    pub fn expect(&self, title: &str, expected: &str) -> Result<()> {
         let got = self.get(title)?;
         ensure!(got == expected, "{title}: expected {expected}, the screen shows {got}");
         Ok(())
@@ -95,7 +108,7 @@ fn find(line: &[char], title: &str, from: usize) -> Option<usize> {
 }
 
 /// A number of bytes as the screen writes it: three digits and a unit.
-pub(crate) fn bytes(n: u64) -> String {
+pub fn bytes(n: u64) -> String {
     let mut n = n as f64;
     if n < 999.5 {
         return format!("{n:.0} B");
@@ -111,8 +124,26 @@ pub(crate) fn bytes(n: u64) -> String {
     format!("{n:.digits$} {unit}")
 }
 
+/// The number of bytes that such a text stands for, as near as it says.
+pub fn read_bytes(text: &str) -> Result<f64> {
+    read(text, &[("B", 1.0), ("KiB", 1024.0), ("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0)])
+}
+
+/// The nanoseconds that a duration on the screen stands for, as near as it says.
+pub fn read_duration(text: &str) -> Result<f64> {
+    read(text, &[("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)])
+}
+
+fn read(text: &str, units: &[(&str, f64)]) -> Result<f64> {
+    let (number, unit) = text.split_once(' ').with_context(|| format!("no number with a unit: {text}"))?;
+    let found = units.iter().find(|(name, _)| *name == unit);
+    let (_, factor) = found.with_context(|| format!("not a unit: {text}"))?;
+    let number: f64 = number.parse().with_context(|| format!("not a number: {text}"))?;
+    Ok(number * factor)
+}
+
 /// A share as the screen writes it.
-pub(crate) fn percent(used: u64, of: u64) -> String {
+pub fn percent(used: u64, of: u64) -> String {
     let percent = used as f64 * 100.0 / of as f64;
     if used > 0 && percent < 0.5 {
         "<1%".to_owned()
@@ -144,12 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_on_the_screen() {
+    fn numbers_are_written_as_on_the_screen() -> Result<()> {
         assert_eq!((bytes(0), bytes(999)), ("0 B".to_owned(), "999 B".to_owned()));
         assert_eq!((bytes(5000), bytes(1 << 20)), ("4.88 KiB".to_owned(), "1.00 MiB".to_owned()));
+        for text in ["999 B", "4.88 KiB", "1.00 MiB"] {
+            assert_eq!(bytes(read_bytes(text)?.round() as u64), text);
+        }
+        assert!((read_duration("1.50 ms")? - 1.5e6).abs() < 1.0);
+        assert!(read_duration("–").is_err() && read_bytes("1 s").is_err());
         assert_eq!(
             (percent(0, 7), percent(1, 1000), percent(7, 7)),
             ("0%".into(), "<1%".into(), "100%".into())
         );
+        Ok(())
     }
 }

@@ -4,14 +4,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use hvsock_guest::ledger::{Conn, Direction, Ledger};
+use hvsock_guest::ledger::Ledger;
 use hvsock_guest::vsock::{Listener, Stream};
 use hvsock_guest::{host, traffic};
 use hvsock_screen::Screen;
+use hvsock_screen::sheet::Sheet;
+use hvsock_screen::shows::{self, CONNECTIONS_230 as CONNECTIONS, Guest, has};
 use rustix::process::Signal;
 
 use crate::runner::Scenario;
-use crate::sheet::{Column, Sheet, bytes, percent};
 use crate::steps::{self, LIMIT};
 use crate::top::START;
 
@@ -100,98 +101,22 @@ fn overflow() -> Result<(Listener, Stream)> {
     Ok((listener, accepted))
 }
 
-fn alive(ledger: &Ledger) -> Vec<&Conn> {
-    ledger.live().filter(|c| c.opened_ns > 0).collect()
-}
-
-fn refused(ledger: &Ledger) -> usize {
-    ledger.of_service(OVERFLOW).filter(|c| c.refused).count()
-}
-
-fn has(text: &str, what: &str) -> Result<()> {
-    ensure!(text.contains(what), "\"{what}\" is not there");
-    Ok(())
-}
+/// What this guest does, beside what the ledger says.
+const GUEST: Guest<'_> = Guest { listening: &[OVERFLOW], never_accepted: 0, waits: None, unread: 0 };
 
 fn header(screen: &Screen) -> Result<()> {
     screen.wait_for("the header's numbers", LIMIT, |text| {
-        let ledger = host::ledger()?;
-        let line = text.lines().nth(1).context("no second line")?;
-        has(line, &format!(" conns {} ", alive(&ledger).len()))?;
-        has(line, &format!(" drops {} ", refused(&ledger)))?;
-        has(line, &format!(" failed {} ", refused(&ledger)))?;
-        has(line, "stalled 0 ")?;
-        has(line, "none missed")?;
-        let memory: u64 = alive(&ledger).iter().map(|c| memory(c)).sum();
-        has(line, &format!(" ring memory {}", bytes(memory)))?;
+        shows::header(text, &host::ledger()?, &GUEST, 230)?;
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
         has(text.lines().next().unwrap_or_default(), &format!("Linux {}", release.trim()))
     })?;
     Ok(())
 }
 
-/// Both rings, each with a page of header, in a power of two of pages.
-fn memory(conn: &Conn) -> u64 {
-    ((conn.out_size + conn.in_size) / 4096 + 2).next_power_of_two() * 4096
-}
-
-const CONNECTIONS: [Column; 16] = [
-    Column::Left("STATE", 10),
-    Column::Left("PROCESS", 12),
-    Column::Left("HOST", 4),
-    Column::Right("PORT"),
-    Column::Right("TX/s"),
-    Column::Right("RX/s"),
-    Column::Left("OUT RING", 9),
-    Column::Left("IN RING", 9),
-    Column::Right("STALLS"),
-    Column::Right("STALLED"),
-    Column::Right("OPEN"),
-    Column::Right("AGE"),
-    Column::Right("TX TOTAL"),
-    Column::Right("RX TOTAL"),
-    Column::Right("PEER PORT"),
-    Column::Right("RELID"),
-];
-
-/// Every connection of the ledger has its row, and no other is there.
 fn connections(screen: &Screen) -> Result<()> {
     screen.press("2x")?;
     screen.wait_for("each connection's numbers", LIMIT, |text| {
-        let ledger = host::ledger()?;
-        let sheet = Sheet::read(text, &CONNECTIONS)?;
-        let alive = alive(&ledger);
-        ensure!(sheet.len() == alive.len(), "{} rows, {} connections", sheet.len(), alive.len());
-        for conn in alive {
-            let row = sheet.row("RELID", &conn.relid.to_string())?;
-            let (host, peer) = match conn.dir {
-                Direction::FromHost => ("from", conn.host_port),
-                Direction::ToHost => ("to", conn.guest_port),
-            };
-            let check = || -> Result<()> {
-                row.expect("STATE", "estab")?;
-                row.expect("HOST", host)?;
-                row.expect("PORT", &conn.service().to_string())?;
-                row.expect("PEER PORT", &peer.to_string())?;
-                row.expect("TX/s", "0 B")?;
-                row.expect("RX/s", "0 B")?;
-                // What is in the ring has been sent, and not been taken.
-                if conn.out_used == 0 {
-                    row.expect("TX TOTAL", &bytes(conn.rx_bytes))?;
-                }
-                row.expect("RX TOTAL", &bytes(conn.tx_bytes))?;
-                let full = |cell: &str| cell.split_whitespace().last().map(str::to_owned);
-                let wanted = percent(conn.out_used, conn.out_size - 72);
-                let got = full(&row.get("OUT RING")?);
-                ensure!(got.as_deref() == Some(wanted.as_str()), "OUT RING: expected {wanted}, got {got:?}");
-                let wanted = percent(conn.in_used, conn.in_size);
-                let got = full(&row.get("IN RING")?);
-                ensure!(got.as_deref() == Some(wanted.as_str()), "IN RING: expected {wanted}, got {got:?}");
-                Ok(())
-            };
-            check().with_context(|| conn.line.clone())?;
-        }
-        Ok(())
+        shows::connections(text, &CONNECTIONS, &host::ledger()?, &GUEST)
     })?;
     screen.press(&format!("/port:{STALL}\r"))?;
     screen.wait_for("what the filter leaves", LIMIT, |text| {
@@ -205,45 +130,17 @@ fn connections(screen: &Screen) -> Result<()> {
     Ok(())
 }
 
-const LISTENERS: [Column; 9] = [
-    Column::Right("PORT"),
-    Column::Left("PROCESS", 14),
-    Column::Left("BACKLOG", 10),
-    Column::Right("NOW"),
-    Column::Right("PEAK"),
-    Column::Right("LIMIT"),
-    Column::Right("ACCEPTED"),
-    Column::Right("DROPPED"),
-    Column::Right("NEVER ACCEPTED"),
-];
-
 fn listeners(screen: &Screen) -> Result<()> {
     screen.press("4")?;
     screen.wait_for("the listener's numbers", LIMIT, |text| {
-        let ledger = host::ledger()?;
-        let admitted = ledger.of_service(OVERFLOW).filter(|c| c.opened_ns > 0).count();
-        let sheet = Sheet::read(text, &LISTENERS)?;
-        let row = sheet.row("PORT", &OVERFLOW.to_string())?;
-        row.expect("NOW", &(admitted - 1).to_string())?;
-        row.expect("PEAK", &admitted.to_string())?;
-        row.expect("LIMIT", &BACKLOG.to_string())?;
-        row.expect("ACCEPTED", "1")?;
-        row.expect("DROPPED", &refused(&ledger).to_string())?;
-        row.expect("NEVER ACCEPTED", "0")
+        shows::listener(text, &shows::LISTENERS_120, &host::ledger()?, OVERFLOW, 1, BACKLOG)
     })?;
     Ok(())
 }
 
 fn overview(screen: &Screen) -> Result<()> {
     screen.press("1")?;
-    screen.wait_for("the opens by outcome", LIMIT, |text| {
-        let ledger = host::ledger()?;
-        let opened =
-            |dir| ledger.conns.iter().filter(|c| c.dir == dir && c.opened_ns > 0 && !c.refused).count();
-        let from = opened(Direction::FromHost);
-        has(text, &format!("from host {from} ok   {} backlog full", refused(&ledger)))?;
-        has(text, &format!("to host   {} ok", opened(Direction::ToHost)))
-    })?;
+    screen.wait_for("the opens by outcome", LIMIT, |text| shows::opens(text, &host::ledger()?, &GUEST))?;
     screen.press("8")?;
     screen.wait("the accounting", LIMIT, |text| text.contains("events are accounted for"))?;
     Ok(())
@@ -272,10 +169,7 @@ fn smaller(screen: &Screen) -> Result<()> {
     screen.resize(24, 80)?;
     screen.wait_for("the same on 80 by 24", LIMIT, |text| {
         let ledger = host::ledger()?;
-        let line = text.lines().nth(1).context("no second line")?;
-        has(line, &format!(" conns {} ", alive(&ledger).len()))?;
-        has(line, &format!(" drops {} ", refused(&ledger)))?;
-        has(line, "none missed")?;
+        shows::header(text, &ledger, &GUEST, 80)?;
         let sheet = Sheet::read(text, &CONNECTIONS[..6])?;
         sheet.row("PORT", &STALL.to_string()).map(drop)
     })?;
@@ -292,7 +186,11 @@ fn ended(screen: &Screen) -> Result<()> {
         let opened = ledger.conns.iter().filter(|c| c.opened_ns > 0 && !c.refused).count();
         ensure!(count(" opened ") == opened, "{} opened, {opened} in the ledger", count(" opened "));
         ensure!(count(" closed ") == opened, "{} closed, {opened} in the ledger", count(" closed "));
-        ensure!(count("backlog full") == refused(&ledger), "{} dropped", count("backlog full"));
+        ensure!(
+            count("backlog full") == shows::dropped(&ledger, &GUEST),
+            "{} dropped",
+            count("backlog full")
+        );
         Ok(())
     })?;
     Ok(())
