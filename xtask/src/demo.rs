@@ -38,5 +38,5 @@ pub(crate) fn run(args: &Demo) -> Result<ExitCode> {
         "xtask: booting Linux {}; q leaves hvsock-top and with it the guest, Ctrl-] ends it at once",
         bed.release()
     );
-    terminal::run(machine, args.record.as_deref())
+    terminal::run(machine, args.record.as_deref(), None)
 }

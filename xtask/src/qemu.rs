@@ -191,6 +191,11 @@ impl Guest {
         self.result.try_clone().context("cannot copy the terminal channel")
     }
 
+    /// The console, for what is typed there. What it says comes as [`Event::Console`].
+    pub(crate) fn console(&self) -> Result<UnixStream> {
+        self.console.try_clone().context("cannot copy the console")
+    }
+
     /// The channel that takes window sizes.
     pub(crate) fn control(&self) -> Result<UnixStream> {
         self.control.try_clone().context("cannot copy the control channel")

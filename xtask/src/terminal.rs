@@ -1,6 +1,6 @@
 //! A guest on this terminal: raw mode, window size and resizes.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,9 +32,10 @@ pub(crate) fn required() -> Result<()> {
     Ok(())
 }
 
-/// Runs `machine` with its command on this terminal, and records what that shows.
-pub(crate) fn run(mut machine: Machine, record: Option<&Path>) -> Result<ExitCode> {
+/// Runs `machine` with its command on this terminal, and records what that shows. Its console is joined to the socket at `console`.
+pub(crate) fn run(mut machine: Machine, record: Option<&Path>, console: Option<&Path>) -> Result<ExitCode> {
     required()?;
+    let mut other = console.map(connected).transpose()?;
     let (rows, columns) = window_size().unwrap_or((24, 80));
     machine.append.push(format!("hv.tty=1 hv.rows={rows} hv.cols={columns}"));
     for name in ["TERM", "COLORTERM", "NO_COLOR", "COLORFGBG", "LANG", "LC_ALL"] {
@@ -51,6 +52,10 @@ pub(crate) fn run(mut machine: Machine, record: Option<&Path>) -> Result<ExitCod
     let raw = RawTerminal::enter()?;
     copy_input(guest.terminal()?, stop.clone());
     follow_size(guest.control()?)?;
+    if let Some(other) = &other {
+        let (mut from, to) = (other.try_clone().context("cannot copy the socket")?, guest.console()?);
+        std::thread::spawn(move || copy(&mut from, to, |_| false));
+    }
     let mut console = Vec::new();
     let end = Instant::now() + LONGEST;
     let ending = loop {
@@ -61,7 +66,12 @@ pub(crate) fn run(mut machine: Machine, record: Option<&Path>) -> Result<ExitCod
                 }
                 RawTerminal::show(&bytes)?;
             }
-            Event::Console(line) => console.push(line),
+            Event::Console(line) => {
+                if let Some(to) = &mut other {
+                    to.write_all(format!("{line}\n").as_bytes()).context("nobody reads the console")?;
+                }
+                console.push(line);
+            }
             Event::Ended(ending) => break ending,
             Event::Deadline if Instant::now() > end => break Ending::Broken("time-out".to_owned()),
             Event::Deadline => {}
@@ -87,30 +97,39 @@ fn window_size() -> Option<(u16, u16)> {
     (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
 }
 
+fn connected(path: &Path) -> Result<UnixStream> {
+    UnixStream::connect(path).with_context(|| format!("nobody listens at {}", path.display()))
+}
+
 /// Copies what is typed to the guest, on a thread of its own, which ends with the program.
-fn copy_input(mut to: UnixStream, stop: Arc<AtomicBool>) {
+fn copy_input(to: UnixStream, stop: Arc<AtomicBool>) {
     std::thread::spawn(move || {
-        let mut buffer = [0u8; 1024];
-        let mut stdin = std::io::stdin();
-        while let Ok(n) = stdin.read(&mut buffer) {
-            let typed = &buffer[..n];
-            if n == 0 || typed.contains(&ESCAPE) {
-                stop.store(true, Ordering::Relaxed);
-                return;
-            }
-            // The stream does not block; what is typed is little, and waits.
-            let mut rest = typed;
-            while !rest.is_empty() {
-                match to.write(rest) {
-                    Ok(written) => rest = &rest[written..],
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                        std::thread::sleep(Duration::from_millis(5));
-                    }
-                    Err(_) => return,
-                }
-            }
+        if copy(&mut std::io::stdin(), to, |typed| typed.contains(&ESCAPE)) {
+            stop.store(true, Ordering::Relaxed);
         }
     });
+}
+
+/// Copies to the guest until there is no more, or `ends` with what came; false when the guest takes nothing any more.
+fn copy(from: &mut impl Read, mut to: UnixStream, ends: impl Fn(&[u8]) -> bool) -> bool {
+    let mut buffer = [0u8; 1024];
+    while let Ok(n) = from.read(&mut buffer) {
+        let mut rest = &buffer[..n];
+        if n == 0 || ends(rest) {
+            return true;
+        }
+        // The stream does not block; what is typed is little, and waits.
+        while !rest.is_empty() {
+            match to.write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(_) => return false,
+            }
+        }
+    }
+    false
 }
 
 /// Tells the guest when the window's size changes.

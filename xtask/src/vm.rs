@@ -31,6 +31,9 @@ pub(crate) struct Vm {
     /// Give the command this terminal; Ctrl-] ends the guest
     #[arg(long)]
     tty: bool,
+    /// Join the guest's console, with what is typed there, to the Unix socket at PATH
+    #[arg(long, value_name = "PATH", requires = "tty")]
+    console: Option<PathBuf>,
     /// Show the console on standard error while it runs
     #[arg(long, short)]
     verbose: bool,
@@ -115,7 +118,7 @@ pub(crate) fn run(args: &Vm) -> Result<ExitCode> {
         machine.append.push("hv.nomod=1".to_owned());
     }
     if args.tty {
-        return terminal::run(machine, None);
+        return terminal::run(machine, None, args.console.as_deref());
     }
     let mut guest = Guest::start(&machine)?;
     let mut console = Vec::new();

@@ -15,6 +15,7 @@ use hvsock_guest::{PATIENCE, host, traffic};
 use crate::bench::{self, Bench};
 use crate::caps::{self, Caps};
 use crate::demo;
+use crate::stage;
 
 /// Hyper-V socket traffic from inside the test guest.
 #[derive(Debug, Parser)]
@@ -106,6 +107,11 @@ enum Command {
     Bench(Bench),
     /// A lively mix of everything, until killed
     Demo,
+    /// Traffic in acts, each asked for over a serial port
+    Stage {
+        /// The serial port
+        port: PathBuf,
+    },
     /// Give the simulated host a command
     Host {
         /// The command's words
@@ -207,6 +213,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Bench(bench) => bench::run(&bench)?,
         Command::Demo => demo::run()?,
+        Command::Stage { port } => stage::run(&port)?,
         Command::Host { words } => host::host(&words.join(" "))?,
         Command::Ledger => print!("{}", host::ledger_text()?),
         Command::Caps { caps, command } => caps::exec(Caps::parse(&caps)?, &command)?,

@@ -5,6 +5,7 @@ mod caps;
 mod cli;
 mod demo;
 mod init;
+mod stage;
 
 use std::process::ExitCode;
 
