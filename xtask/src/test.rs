@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::scenarios::{self, Group, Outcome};
 use crate::vm::{self, Bed};
-use crate::{deny, ebpf, exec, kernels, paths, prometheus, recipes, setup};
+use crate::{deny, ebpf, exec, kernels, paths, prometheus, recipes, serial, setup};
 
 /// The package that only the BPF target can test; the others run on this machine.
 const EBPF_PACKAGE: &str = "hvsock-ebpf";
@@ -20,7 +20,7 @@ const GUESTS: usize = 2;
 /// `cargo xtask test`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
-    /// Only the scenario of this name, and nothing else (repeatable)
+    /// Only the scenario of this name, or `serial`, and nothing else (repeatable)
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Only this kernel of the matrix (repeatable)
@@ -140,49 +140,81 @@ fn in_guests(args: &Test, report: &Report) -> Result<()> {
     vm::ready(&args.options)?;
     let all = scenarios::list()?;
     for name in &args.only {
-        all.iter().find(|s| s.name == *name).with_context(|| {
-            let known: Vec<_> = all.iter().map(|s| s.name.as_str()).collect();
+        let mut known = all.iter().map(|s| s.name.as_str()).chain([serial::NAME]);
+        known.clone().find(|its| its == name).with_context(|| {
+            let known: Vec<_> = known.by_ref().collect();
             format!("no scenario {name}; there are {}", known.join(", "))
         })?;
     }
     let mut beds = Vec::new();
-    let mut groups = Vec::new();
+    let mut jobs = Vec::new();
     for kernel in
         kernels::KERNELS.iter().filter(|k| args.kernel.is_empty() || args.kernel.iter().any(|n| n == k.id))
     {
         let of_kernel = scenarios::group(kernel.id, &all, &args.only);
         match Bed::prepare(kernel.id) {
             Ok(bed) => {
-                groups.extend(of_kernel.into_iter().map(|group| (beds.len(), group)));
+                jobs.extend(of_kernel.into_iter().map(|group| Job::Scenarios(beds.len(), group)));
+                if args.only.is_empty() || args.only.iter().any(|name| name == serial::NAME) {
+                    jobs.push(Job::Serial(kernel.id));
+                }
                 beds.push(bed);
             }
             // The other kernels can still be tested.
             Err(error) => report.add(&format!("kernel {}", kernel.id), "", Some(&format!("{error:#}"))),
         }
     }
-    groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.weight()));
-    let queue: Mutex<VecDeque<(usize, Group)>> = Mutex::new(groups.into());
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.weight()));
+    let queue: Mutex<VecDeque<Job>> = Mutex::new(jobs.into());
     std::thread::scope(|scope| {
         for _ in 0..GUESTS {
             // A guest dies with the thread that started it, so each one is waited for by its own.
             scope.spawn(|| {
                 loop {
-                    let Some((bed, group)) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-                    else {
+                    let Some(job) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
                         break;
                     };
-                    let mut one = |outcome: Outcome| {
-                        let name = format!("{} {}", group.kernel, outcome.name);
-                        report.add(&name, &outcome.seconds, outcome.failure.map(|f| f.join("\n")).as_deref());
-                    };
-                    if let Err(error) = group.run(&beds[bed], &args.options, &mut one) {
-                        report.add(&format!("{} guest", group.kernel), "", Some(&format!("{error:#}")));
-                    }
+                    job.run(&beds, &args.options, report);
                 }
             });
         }
     });
     Ok(())
+}
+
+/// What one guest does from its boot to its end.
+#[derive(Debug)]
+enum Job {
+    /// Scenarios that want the same machine, on the bed of that number.
+    Scenarios(usize, Group),
+    /// The terminal interface over the serial line, on that kernel.
+    Serial(&'static str),
+}
+
+impl Job {
+    /// The most this can take: what to start first when guests run side by side.
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Scenarios(_, group) => group.weight(),
+            Self::Serial(_) => serial::WEIGHT,
+        }
+    }
+
+    fn run(&self, beds: &[Bed], options: &vm::Options, report: &Report) {
+        let (bed, group) = match self {
+            Self::Scenarios(bed, group) => (&beds[*bed], group),
+            Self::Serial(kernel) => {
+                return report.step(&format!("{kernel} {}", serial::NAME), || serial::run(kernel));
+            }
+        };
+        let mut one = |outcome: Outcome| {
+            let name = format!("{} {}", group.kernel, outcome.name);
+            report.add(&name, &outcome.seconds, outcome.failure.map(|f| f.join("\n")).as_deref());
+        };
+        if let Err(error) = group.run(bed, options, &mut one) {
+            report.add(&format!("{} guest", group.kernel), "", Some(&format!("{error:#}")));
+        }
+    }
 }
 
 fn cargo() -> Command {
