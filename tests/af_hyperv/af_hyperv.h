@@ -6,6 +6,7 @@
  * its choices cost. It takes the place of hv_sock.ko, which must not be loaded.
  *
  *   main.c     parameters, socket(), load and unload
+ *   lock.c     the one mutex
  *   lookup.c   the bound and the connected sockets: list, hash or pointer
  *   socket.c   a socket's life: create, bind, shutdown, release, poll
  *   connect.c  the guest asks for a connection
@@ -15,7 +16,7 @@
  *   vmbus.c    offers and rescinds
  *   proc.c     /proc/af_hyperv: what the lookups did
  *
- * Locks. hvsock_mutex guards both structures and is held from the lookup of an
+ * Locks. The mutex (hvsock_lock) guards both structures and is held from the lookup of an
  * open to its end, the wait for the host's answer included, as in the patch.
  * Inside it comes the socket's lock. So whoever holds a socket's lock must not
  * wait for the mutex.
@@ -108,13 +109,24 @@ static inline struct hvsock_sock *sk_to_hvsock(const struct sock *sk)
 	return (struct hvsock_sock *)sk;
 }
 
-extern struct mutex hvsock_mutex;
 extern struct workqueue_struct *hvsock_close_wq;
 
 /* main.c: parameters */
 extern uint hvsock_threshold;		/* writable: more than a packet of so many bytes fits */
 extern uint hvsock_connect_timeout_ms;
 extern const struct proto_ops hvsock_ops;
+
+/* lock.c */
+struct hvsock_mutex_count {
+	u64 locks, contended;		/* contended: whoever came had to wait */
+	u64 wait_ns, held_ns;
+};
+extern struct hvsock_mutex_count hvsock_mutex_count;	/* guarded by the mutex itself */
+
+void hvsock_lock(void);
+void hvsock_unlock(void);
+void hvsock_lock_uncounted(void);
+void hvsock_unlock_uncounted(void);
 
 /* lookup.c: callers hold the mutex. */
 enum hvsock_lookup { HVSOCK_LIST, HVSOCK_HASH, HVSOCK_POINTER };
@@ -124,6 +136,7 @@ extern const char * const hvsock_lookup_name[];
 /* Guarded by the mutex, like the structures. */
 struct hvsock_count {
 	u64 lookups, nodes;		/* nodes: compared on the way, the one found included */
+	u64 ns;				/* what the lookups took, two readings of the clock included */
 };
 extern struct hvsock_count hvsock_bound_count, hvsock_connected_count;
 extern u32 hvsock_bound, hvsock_connected;	/* sockets in each structure */

@@ -98,10 +98,10 @@ noinline int hvsock_connect(struct socket *sock, struct sockaddr *address, int l
 
 	if (err)
 		return err;
-	mutex_lock(&hvsock_mutex);
+	hvsock_lock();
 	lock_sock(sk);
 	err = begin(sock, (const struct sockaddr_hv *)address);
-	mutex_unlock(&hvsock_mutex);
+	hvsock_unlock();
 	if (err < 0)
 		goto out;
 	if (flags & O_NONBLOCK) {

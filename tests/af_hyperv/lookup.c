@@ -10,6 +10,7 @@
  *            channel, as hv_sock does today
  * All three are the same lists and the same walk: of one bucket, of 251, or none.
  */
+#include <linux/ktime.h>
 #include "af_hyperv.h"
 
 enum hvsock_lookup hvsock_lookup;
@@ -42,46 +43,61 @@ static struct list_head *connected_bucket(const struct vmbus_channel *channel)
 	return &connected[hvsock_lookup == HVSOCK_LIST ? 0 : channel->offermsg.child_relid % HVSOCK_BUCKETS];
 }
 
-/* The socket bound to `service`, or NULL. It cannot go away while the mutex is held. */
-noinline struct sock *hvsock_find_bound_socket(const guid_t *service)
+static struct hvsock_sock *find_bound(const guid_t *service, u64 *nodes)
 {
 	struct list_head *bucket = bound_bucket(service);
 	struct hvsock_sock *hvsk;
-	u64 nodes = 0;
 
-	hvsock_bound_count.lookups++;
 	list_for_each_entry(hvsk, bucket, bound_node) {
-		nodes++;
-		if (guid_equal(&hvsk->local_addr.shv_service_guid, service)) {
-			hvsock_bound_count.nodes += nodes;
-			return &hvsk->sk;
-		}
+		(*nodes)++;
+		if (guid_equal(&hvsk->local_addr.shv_service_guid, service))
+			return hvsk;
 	}
-	hvsock_bound_count.nodes += nodes;
 	return NULL;
+}
+
+static struct hvsock_sock *find_connected(const struct vmbus_channel *channel, u64 *nodes)
+{
+	struct hvsock_sock *hvsk;
+
+	if (hvsock_lookup == HVSOCK_POINTER) {
+		hvsk = get_per_channel_state((struct vmbus_channel *)channel);
+		(*nodes)++;
+		return list_empty(&hvsk->connected_node) ? NULL : hvsk;
+	}
+	list_for_each_entry(hvsk, connected_bucket(channel), connected_node) {
+		(*nodes)++;
+		if (hvsk->pipe->channel == channel)
+			return hvsk;
+	}
+	return NULL;
+}
+
+static void count(struct hvsock_count *count, u64 nodes, u64 begin)
+{
+	count->lookups++;
+	count->nodes += nodes;
+	count->ns += ktime_get_ns() - begin;
+}
+
+/* The socket bound to `service`, or NULL. It cannot go away while the mutex is held. */
+noinline struct sock *hvsock_find_bound_socket(const guid_t *service)
+{
+	u64 nodes = 0, begin = ktime_get_ns();
+	struct hvsock_sock *hvsk = find_bound(service, &nodes);
+
+	count(&hvsock_bound_count, nodes, begin);
+	return hvsk ? &hvsk->sk : NULL;
 }
 
 /* The socket connected over `channel`, or NULL when it is closed already. */
 noinline struct sock *hvsock_find_connected_socket_by_channel(const struct vmbus_channel *channel)
 {
-	struct hvsock_sock *hvsk;
-	u64 nodes = 0;
+	u64 nodes = 0, begin = ktime_get_ns();
+	struct hvsock_sock *hvsk = find_connected(channel, &nodes);
 
-	hvsock_connected_count.lookups++;
-	if (hvsock_lookup == HVSOCK_POINTER) {
-		hvsk = get_per_channel_state((struct vmbus_channel *)channel);
-		hvsock_connected_count.nodes++;
-		return list_empty(&hvsk->connected_node) ? NULL : &hvsk->sk;
-	}
-	list_for_each_entry(hvsk, connected_bucket(channel), connected_node) {
-		nodes++;
-		if (hvsk->pipe->channel == channel) {
-			hvsock_connected_count.nodes += nodes;
-			return &hvsk->sk;
-		}
-	}
-	hvsock_connected_count.nodes += nodes;
-	return NULL;
+	count(&hvsock_connected_count, nodes, begin);
+	return hvsk ? &hvsk->sk : NULL;
 }
 
 void hvsock_insert_bound(struct hvsock_sock *hvsk)

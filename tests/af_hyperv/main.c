@@ -8,7 +8,6 @@
 #define THRESHOLD_MIN 64u		/* leaves room for a packet, and a FIN behind it */
 #define THRESHOLD_MAX ((uint)(HVSOCK_RING_SIZE - PAGE_SIZE - HVSOCK_PKT_LEN(0) - sizeof(u64)))	/* an empty ring is writable */
 
-DEFINE_MUTEX(hvsock_mutex);
 struct workqueue_struct *hvsock_close_wq;
 
 static char *lookup = "list";

@@ -112,7 +112,7 @@ noinline int hvsock_bind(struct socket *sock, struct sockaddr *address, int len)
 		return err;
 	if (guid_is_null(&a->shv_service_guid))
 		return -EADDRNOTAVAIL;
-	mutex_lock(&hvsock_mutex);
+	hvsock_lock();
 	lock_sock(sock->sk);
 	if (!list_empty(&hvsk->bound_node)) {
 		err = -EINVAL;
@@ -123,7 +123,7 @@ noinline int hvsock_bind(struct socket *sock, struct sockaddr *address, int len)
 		hvsock_insert_bound(hvsk);
 	}
 	release_sock(sock->sk);
-	mutex_unlock(&hvsock_mutex);
+	hvsock_unlock();
 	return err;
 }
 
@@ -169,7 +169,7 @@ noinline void hvsock_release_internal(struct sock *sk)
 	struct hvsock_sock *hvsk = sk_to_hvsock(sk), *child, *tmp;
 	LIST_HEAD(orphans);
 
-	mutex_lock(&hvsock_mutex);
+	hvsock_lock();
 	lock_sock(sk);
 	hvsock_remove_bound(hvsk);
 	hvsock_remove_connected(hvsk);
@@ -183,7 +183,7 @@ noinline void hvsock_release_internal(struct sock *sk)
 	if (cancel_delayed_work(&hvsk->connect_work))
 		__sock_put(sk);
 	release_sock(sk);
-	mutex_unlock(&hvsock_mutex);
+	hvsock_unlock();
 
 	/* Children that nobody accepted. They are found by nobody else but their channel now. */
 	list_for_each_entry_safe(child, tmp, &orphans, accept_queue) {

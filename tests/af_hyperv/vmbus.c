@@ -17,7 +17,7 @@ void hvsock_close_work(struct work_struct *work)
 	struct hvsock_sock *hvsk = container_of(work, struct hvsock_sock, close_work);
 	struct sock *sk;
 
-	mutex_lock(&hvsock_mutex);
+	hvsock_lock();
 	sk = hvsock_find_connected_socket_by_channel(hvsk->pipe->channel);
 	if (sk) {			/* else the guest has closed it already */
 		lock_sock(sk);
@@ -28,7 +28,7 @@ void hvsock_close_work(struct work_struct *work)
 		sk->sk_state_change(sk);
 		release_sock(sk);
 	}
-	mutex_unlock(&hvsock_mutex);
+	hvsock_unlock();
 	sock_put(&hvsk->sk);		/* the channel's */
 }
 
@@ -126,13 +126,13 @@ noinline int hvsock_open_connection(struct vmbus_channel *channel)
 	struct sock *sk;
 	int err = -ENXIO;
 
-	mutex_lock(&hvsock_mutex);
+	hvsock_lock();
 	sk = hvsock_find_bound_socket(host_asks ? &offer->if_type : &offer->if_instance);
 	if (sk && !host_asks)
 		err = to_host(sk, channel);
 	else if (sk && sk->sk_state == SS_LISTEN)
 		err = from_host(sk, channel);
-	mutex_unlock(&hvsock_mutex);
+	hvsock_unlock();
 	return err;
 }
 

@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: what hvsock-top costs, in guest instructions. The figures go into the documentation.
+//! `cargo xtask bench`: what hvsock-top costs, in guest instructions, and what finding sockets does. The figures go into the documentation.
 
+mod lookup;
 mod report;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ enum What {
     Cost(Where),
     /// Instructions of a Snapshot, by the number of connections
     Snapshot(Where),
+    /// What finding sockets costs: AF_HYPERV by list, hash and pointer, and hv_sock; in guest instructions and in times
+    Lookup(lookup::Lookup),
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -51,30 +53,45 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     let (name, place) = match &args.what {
         What::Cost(place) => ("cost", place),
         What::Snapshot(place) => ("snapshot", place),
+        What::Lookup(args) => return lookup::run(args),
     };
     let options = Options { smp: 1, mem: 1024, icount: true, append: Vec::new(), no_build: place.no_build };
     vm::ready(&options)?;
-    let wanted = |id: &str| place.kernel.is_empty() || place.kernel.iter().any(|k| k == id);
-    for kernel in kernels::KERNELS.iter().map(|k| k.id).filter(|id| wanted(id)) {
+    for kernel in place.kernels() {
         let bed = Bed::prepare(kernel)?;
-        let output = boot(&bed, &options, name)?;
+        let output = boot(&bed, &options, &["guest", "bench", name])?;
         let command = format!("cargo xtask bench {name} --kernel {kernel}");
         let report = report::make(name, &command, bed.release(), &output)?;
         print!("{}", report::table(&report)?);
         if place.dry_run {
             continue;
         }
-        let file: PathBuf = paths::workspace().join(FOLDER).join(format!("{name}-{kernel}.json"));
-        std::fs::create_dir_all(paths::workspace().join(FOLDER))?;
-        ebpf::write_atomically(&file, (serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
-        println!("{FOLDER}/{name}-{kernel}.json written\n");
+        write(&format!("{FOLDER}/{name}-{kernel}.json"), &(serde_json::to_string_pretty(&report)? + "\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
+impl Where {
+    /// The kernels to measure on.
+    fn kernels(&self) -> impl Iterator<Item = &'static str> {
+        let wanted = |id: &&str| self.kernel.is_empty() || self.kernel.iter().any(|k| k == id);
+        kernels::KERNELS.iter().map(|k| k.id).filter(wanted)
+    }
+}
+
+/// Writes a file of the workspace, whole or not at all.
+fn write(name: &str, text: &str) -> Result<()> {
+    let file = paths::workspace().join(name);
+    std::fs::create_dir_all(file.parent().context("a file without a folder")?)?;
+    ebpf::write_atomically(&file, text.as_bytes())?;
+    println!("{name} written\n");
+    Ok(())
+}
+
 /// Runs one benchmark in a guest of its own, and gives what it said.
-fn boot(bed: &Bed, options: &Options, name: &str) -> Result<String> {
-    let command = ["guest", "bench", name].map(str::to_owned);
+fn boot(bed: &Bed, options: &Options, command: &[&str]) -> Result<String> {
+    let name = command.join(" ");
+    let command: Vec<_> = command.iter().map(|word| (*word).to_owned()).collect();
     let mut guest = Guest::start(&bed.machine(options, &command, &[])?)?;
     let (mut output, mut console) = (Vec::new(), Vec::new());
     let deadline = Instant::now() + LIMIT;

@@ -78,6 +78,9 @@ pub(super) struct HoldArgs {
     /// Attach programs that do nothing instead, in the same places and in the same ways
     #[arg(long)]
     pub(super) empty: bool,
+    /// Print a Snapshot, without its connections, for each line on stdin; end when there are no more
+    #[arg(long, conflicts_with = "empty")]
+    pub(super) ask: bool,
 }
 
 /// Options of `findings`.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Write as _},
+    io::{self, BufRead as _, Write as _},
     time::{Duration, Instant},
 };
 
@@ -46,12 +46,30 @@ pub(super) fn run(args: &HoldArgs, live: &LiveArgs) -> Result<(), Failure> {
         maps_bytes: loaded.map_memory(),
     };
     print(&held)?;
+    if args.ask {
+        return answer(&mut source);
+    }
     while stop.sleep_until(Instant::now() + Duration::from_hours(1)) {}
     // What was counted meanwhile. Programs that do nothing count nothing, so there is nothing to be said of them.
     if !args.empty
         && let Some(snapshot) = source.snapshot()?
     {
         print(&snapshot)?;
+    }
+    Ok(())
+}
+
+/// Gives what was counted as often as somebody asks, and costs nothing in between.
+fn answer(source: &mut Live) -> Result<(), Failure> {
+    for line in io::stdin().lock().lines() {
+        line.map_err(|error| {
+            Failure::new(format!("cannot read what is asked: {error}"), "give it lines on stdin")
+        })?;
+        if let Some(mut snapshot) = source.snapshot()? {
+            // With 2,000 connections they are nearly all of it, and nobody asks for them here.
+            snapshot.connections.clear();
+            print(&snapshot)?;
+        }
     }
     Ok(())
 }

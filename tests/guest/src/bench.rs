@@ -3,6 +3,11 @@
 //! Made for a guest whose time counts instructions (`--icount`): the time stamp counter then goes up by one per instruction, so that a difference
 //! of two readings is a number of instructions. One line per figure on standard output; `cargo xtask bench` makes a report of them.
 
+mod cells;
+mod lookup;
+mod walks;
+mod watch;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -45,12 +50,15 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 20)]
         count: usize,
     },
+    /// What finding sockets costs: AF_HYPERV by list, hash and pointer, and hv_sock
+    Lookup(lookup::Lookup),
 }
 
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Cost { sends, callbacks, opens } => cost(*sends, *callbacks, *opens),
         Bench::Snapshot { count } => snapshot(*count),
+        Bench::Lookup(options) => lookup::run(options),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The binary `guest` is init (as process 1) and a traffic generator (otherwise); the scenarios use the same traffic
 //! through this library. Nothing here waits for ever: every operation has a time limit.
 
+pub mod af_hyperv;
 pub mod family;
 pub mod host;
 pub mod ledger;

@@ -25,6 +25,10 @@ pub(crate) static DOCTOR: LazyLock<Schema> =
 pub(crate) static LAB: LazyLock<Schema> =
     LazyLock::new(|| Schema::of(include_str!("../../../docs/schema/lookup-lab.json")));
 
+/// Reports of the experiment with the lookups.
+pub(crate) static EXPERIMENT: LazyLock<Schema> =
+    LazyLock::new(|| Schema::of(include_str!("../../../docs/schema/lookup-experiment.json")));
+
 /// Reports of the lookup in the running kernel.
 pub(crate) static LOOKUP: LazyLock<Schema> =
     LazyLock::new(|| Schema::of(include_str!("../../../docs/schema/lookup-live.json")));

@@ -1,9 +1,11 @@
 //! What theory and the laboratory predict, held against what the sockets show.
 
-use super::{Check, Direction, ExperimentReport, Growth, Line, Measure, Unit, Variant};
+use super::{Check, Direction, ExperimentReport, Growth, Line, Measure, Unit, Variant, growth};
 
-/// How far a slope of nodes may be from theory: their number is exact, and the hash's chains are not all of the same length.
-const NODES: f64 = 0.004;
+/// How far a slope of nodes may be from theory: their number is exact, the arithmetic is not.
+const EXACT: f64 = 1e-6;
+/// vsock's buckets, and AF_HYPERV's.
+const BUCKETS: f64 = 251.0;
 /// What a hash may cost more for each socket, of what the list does. Theory says 1/502 in nodes.
 const PART: f64 = 0.05;
 
@@ -17,21 +19,21 @@ pub(super) fn all(report: &ExperimentReport) -> Vec<Check> {
         };
         for (measure, name) in [(Measure::BoundNodes, "bound"), (Measure::ConnectedNodes, "connected")] {
             for variant in Variant::ALL {
-                let Some(growth) = slope(variant, measure) else { continue };
-                let (expected, most) = match variant {
-                    Variant::AfHypervList => (1.0, 1.0),
-                    Variant::AfHypervPointer if measure == Measure::ConnectedNodes => (0.0, 0.0),
-                    // One chain of 251, all of which grow alike.
-                    _ => (0.0, 1.0 / 251.0),
+                let exact = match (variant, measure) {
+                    (Variant::AfHypervList, _) => Some(1.0),
+                    (Variant::AfHypervPointer, Measure::ConnectedNodes) => Some(0.0),
+                    _ => None,
                 };
-                checks.push(Check {
-                    expected: format!(
-                        "{}: sockets compared to find a {name} one grow by {} for each idle connection ({unit:?})",
-                        variant.label(),
-                        if expected == most { format!("{expected}") } else { "1/251 at most".to_owned() },
-                    ),
-                    found: figures(growth),
-                    holds: growth.per_socket >= expected - NODES && growth.per_socket <= most + NODES,
+                checks.extend(match exact {
+                    Some(slope_is) => slope(variant, measure).map(|growth| Check {
+                        expected: format!(
+                            "{}: sockets compared for a {name} one grow by {slope_is} for each idle connection ({unit:?})",
+                            variant.label()
+                        ),
+                        found: figures(growth),
+                        holds: (growth.per_socket - slope_is).abs() < EXACT,
+                    }),
+                    None => chains(report, variant, unit, measure, name),
                 });
             }
         }
@@ -60,9 +62,96 @@ pub(super) fn all(report: &ExperimentReport) -> Vec<Check> {
     checks
 }
 
+/// The chains of a hash: names and relids are given out one after the other, so that its buckets fill evenly.
+fn chains(
+    report: &ExperimentReport,
+    variant: Variant,
+    unit: Unit,
+    measure: Measure,
+    name: &str,
+) -> Option<Check> {
+    let cells = report.opens.iter().filter(|c| (c.variant, c.unit, c.services) == (variant, unit, 1));
+    let over = cells.filter_map(|c| {
+        let nodes = growth::value(c, measure)?;
+        Some((nodes, nodes - 2.0 - (f64::from(c.idle) / BUCKETS).ceil()))
+    });
+    let (most, beyond) =
+        over.fold((None, f64::NEG_INFINITY), |(most, by): (Option<f64>, f64), (nodes, beyond)| {
+            (Some(most.map_or(nodes, |most| most.max(nodes))), by.max(beyond))
+        });
+    Some(Check {
+        expected: format!(
+            "{}: no more sockets are compared for a {name} one than the fullest of 251 buckets has ({unit:?})",
+            variant.label()
+        ),
+        found: format!("{:.2} at most", most?),
+        holds: beyond <= 0.0,
+    })
+}
+
 fn figures(growth: &Growth) -> String {
     format!(
         "{:.4} ± {:.4} for each, over {:.1} ± {:.1}, through {} cells",
         growth.per_socket, growth.per_socket_error, growth.constant, growth.constant_error, growth.points
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookup::experiment::{Cost, OpenCell, Phase, Walk};
+
+    /// Cells of a variant whose lookups compare so many, at eight instructions each.
+    fn report(variant: Variant, nodes: impl Fn(u32) -> u64) -> ExperimentReport {
+        let cell = |idle| {
+            let nodes = nodes(idle);
+            let mean = Some(500.0 + 8.0 * nodes as f64);
+            let cost = Cost { count: 1, sum: 0, mean, ..Cost::default() };
+            let phase = Phase { name: "lookup".to_owned(), cost, share: Some(1.0) };
+            let walk = Walk {
+                lookups_expected: 1,
+                lookups: Some(1),
+                nodes_expected: Some(nodes),
+                nodes: Some(nodes),
+                cost: Some(8 * nodes),
+            };
+            OpenCell {
+                variant,
+                unit: Unit::Instructions,
+                direction: Direction::FromHost,
+                idle,
+                services: 1,
+                run: 1,
+                opens: 1,
+                ledger_opens: 1,
+                phases: vec![phase],
+                life: cost,
+                bound: walk,
+                connected: walk,
+            }
+        };
+        let opens = [0, 100, 500, 1000].map(cell).into();
+        let mut report = ExperimentReport { opens, ..ExperimentReport::default() };
+        report.growth = growth::all(&report);
+        report
+    }
+
+    fn fails(report: &ExperimentReport) -> usize {
+        let checks = all(report);
+        assert!(checks.len() >= 2, "{checks:?}");
+        checks.iter().filter(|check| !check.holds).count()
+    }
+
+    #[test]
+    fn a_list_grows_by_one() {
+        assert_eq!(fails(&report(Variant::AfHypervList, |idle| u64::from(idle) + 1)), 0);
+        // As if it were a hash: both slopes, and the cost.
+        assert_eq!(fails(&report(Variant::AfHypervList, |idle| u64::from(idle / 251) + 1)), 3);
+    }
+
+    #[test]
+    fn a_hash_does_not() {
+        assert_eq!(fails(&report(Variant::AfHypervHash, |idle| u64::from(idle / 251) + 1)), 0);
+        assert_eq!(fails(&report(Variant::AfHypervHash, |idle| u64::from(idle) + 1)), 2);
+    }
 }

@@ -8,12 +8,13 @@ const NOISE: f64 = 50.0;
 /// The same for nodes.
 const NOISE_NODES: f64 = 0.5;
 
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
     Measure::BoundNodes,
     Measure::ConnectedNodes,
     Measure::LookupPhase,
     Measure::BoundCost,
     Measure::ConnectedCost,
+    Measure::OfferToProbe,
     Measure::Open,
     Measure::Life,
 ];
@@ -81,6 +82,7 @@ pub(super) fn value(cell: &OpenCell, measure: Measure) -> Option<f64> {
         Measure::LookupPhase => cell.phase("lookup")?.cost.mean,
         Measure::BoundCost => per_lookup(&cell.bound),
         Measure::ConnectedCost => per_lookup(&cell.connected),
+        Measure::OfferToProbe => cell.phase("offer_to_probe")?.cost.mean,
         Measure::Open => {
             let parts = cell.phases.iter().filter(|phase| phase.share.is_some());
             let sum: f64 = parts.map(|phase| phase.cost.mean.unwrap_or(0.0)).sum();

@@ -50,6 +50,23 @@ enum Said {
     Open(Open),
     Burst(Burst),
     Contention(Contention),
+    Ring(Ring),
+}
+
+/// The rings of one family's connections.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ring {
+    unit: Unit,
+    family: Family,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Family {
+    AfHyperv,
+    HvSock,
 }
 
 #[derive(Deserialize)]
@@ -119,8 +136,16 @@ pub fn make(text: &str, time: String) -> Result<ExperimentReport, Wrong> {
                 headed = true;
             }
             Said::Open(said) => report.opens.push(open(said)?),
-            Said::Burst(said) => report.bursts.push(burst(said)?),
+            Said::Burst(said) => report.bursts.push(burst(&said)?),
             Said::Contention(said) => report.contention.push(contention(said)?),
+            Said::Ring(said) => {
+                let guest = report.heading.guests.iter_mut().find(|guest| guest.unit == said.unit);
+                let guest = guest.ok_or(Wrong::Missing("the machine"))?;
+                match said.family {
+                    Family::AfHyperv => guest.af_hyperv_ring_bytes = Some(said.bytes),
+                    Family::HvSock => guest.hv_sock_ring_bytes = Some(said.bytes),
+                }
+            }
         }
     }
     if !headed {
@@ -197,8 +222,8 @@ fn open(said: Open) -> Result<OpenCell, Wrong> {
     })
 }
 
-fn burst(said: Burst) -> Result<BurstCell, Wrong> {
-    let Burst { variant, unit, direction, idle, run, opens, ledger_opens, elapsed, .. } = said;
+fn burst(said: &Burst) -> Result<BurstCell, Wrong> {
+    let Burst { variant, unit, direction, idle, run, opens, ledger_opens, elapsed, .. } = *said;
     let cell = format!("{}, burst, {direction:?}, {idle} idle, run {run}, {unit:?}", variant.label());
     ensure(opens > 0 && ledger_opens == opens && elapsed > 0, &cell, || {
         format!("{opens} connections, of which the host saw {ledger_opens} opened within {elapsed}")

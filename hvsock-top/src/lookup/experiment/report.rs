@@ -167,7 +167,7 @@ pub struct BurstCell {
     pub variant: Variant,
     /// What costs are counted in.
     pub unit: Unit,
-    /// From the host: it offers all at once, and the guest accepts them when all are open. To the host: the guest connects and closes in a
+    /// From the host: it offers all at once, the guest accepts them as they open, and closes them when all are. To the host: the guest connects and closes in a
     /// loop, and does not wait for the host to take the channels back.
     pub direction: Direction,
     /// As in [`OpenCell`].
@@ -227,7 +227,7 @@ pub struct ContentionCell {
     pub opening: bool,
     /// Connections that the host opened meanwhile, by its ledger.
     pub ledger_opens: u32,
-    /// One `bind()`, in the cell's unit, waits included: exact percentiles.
+    /// One `socket()` with its `bind()`, in the cell's unit, waits included: exact percentiles.
     pub bind: Cost,
     /// One `close()` of a bound socket, likewise.
     pub close: Cost,
@@ -249,6 +249,8 @@ pub enum Measure {
     BoundCost,
     /// The module's own time of a lookup of a connected socket: mean.
     ConnectedCost,
+    /// The phase `offer_to_probe`, with the VMBus driver's own search through all channels: mean. No lookup of ours is in it.
+    OfferToProbe,
     /// All phases of an open together, the time the host takes included: mean.
     Open,
     /// What all threads run for a connection: median.

@@ -35,6 +35,7 @@ mod killed;
 mod kprobes;
 mod least_privilege;
 mod lifecycle;
+mod lookup_experiment;
 mod lookup_lab;
 mod lookup_live;
 mod lookup_tables;
@@ -146,6 +147,7 @@ pub(crate) const ALL: &[Scenario] = &[
     inventory_fallback::SCENARIO,
     af_hyperv::SCENARIO,
     af_hyperv_full::SCENARIO,
+    lookup_experiment::SCENARIO,
     af_hyperv_storm::SCENARIO,
     host_connects::SCENARIO,
     two_cpus::SCENARIO,
