@@ -22,8 +22,8 @@ pub(super) fn section(
     writeln!(
         out,
         "<p>Linux {}; {}; made by <code>{}</code>.{quick} AF_HYPERV is the family of the patch as a module, over the kernel's own VMBus driver, with a \
-         simulated host; list, hash and pointer differ in the lookup alone. Costs are instructions of the guest: they repeat, but know nothing of caches, \
-         which the laboratory above does.</p>\n{drawing}",
+         simulated host; list, hash and pointer differ in the lookup alone. The host's own work is done in the \
+         guest, too: it is in the whole life. Costs are instructions of the guest: they repeat, but know nothing of caches, which the laboratory above does.</p>\n{drawing}",
         escaped(&report.heading.kernel),
         escaped(&report.time),
         escaped(&report.heading.command),
@@ -93,6 +93,7 @@ fn growth(out: &mut String, report: &ExperimentReport) -> fmt::Result {
         (Line::Idle, Measure::LookupPhase, "lookup of an open from the host, by idle connections"),
         (Line::Services, Measure::LookupPhase, "the same, by services"),
         (Line::Idle, Measure::ConnectedCost, "lookup of a channel taken back, by idle connections"),
+        (Line::Idle, Measure::OfferToProbe, "from the offer to the probe, by idle connections"),
         (Line::Idle, Measure::Life, "whole life, by idle connections"),
     ] {
         for variant in Variant::ALL {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::lookup::{
     experiment::{Direction, ExperimentReport, Growth, Line, Measure, OpenCell, Unit, Variant},
-    lab::{Cache, Kind, Structure},
+    lab::{Cache, Kind, LabReport, Structure},
 };
 
 /// Channels a VMBus can have: more sockets cannot be connected.
@@ -57,6 +57,7 @@ pub(super) fn verdict(measured: Measured<'_>) -> Vec<String> {
         _ => said.push("What share of an open that is was not measured: give a report of `hvsock-top lookup live --json` from a guest.".into()),
     }
     said.extend(experiment.into_iter().flat_map(sockets));
+    said.extend(experiment.and_then(|report| memory(lab, report)));
     said.push(
         "The patch searched on open and when a channel was taken back, never for data, so that none of this is paid per packet; and it held its one \
          mutex over the host's round trip too, which no lookup structure changes."
@@ -67,7 +68,7 @@ pub(super) fn verdict(measured: Measured<'_>) -> Vec<String> {
 
 /// What the experiment says. Instructions repeat; nanoseconds of an emulated CPU would not.
 fn sockets(report: &ExperimentReport) -> Vec<String> {
-    let mut said = Vec::new();
+    let mut said: Vec<_> = short(report).into_iter().collect();
     let unit = Unit::Instructions;
     let growth = |variant, measure| report.growth(variant, unit, Direction::FromHost, Line::Idle, measure);
     let largest = largest(report, Variant::AfHypervList);
@@ -88,21 +89,60 @@ fn sockets(report: &ExperimentReport) -> Vec<String> {
             tenth(life, lookup),
         ));
     }
-    for variant in [Variant::AfHypervHash, Variant::AfHypervPointer, Variant::HvSock] {
-        if let (Some(lookup), Some(cell)) =
-            (growth(variant, Measure::LookupPhase), self::largest(report, variant))
-        {
-            said.push(format!(
-                "{}: {} instructions for each connection that exists; with {} of them {} of the open.",
-                variant.label(),
-                per_socket(lookup),
-                cell.idle,
-                share(cell.phase("lookup").and_then(|phase| phase.share)),
-            ));
-        }
+    let others: Vec<_> = [Variant::AfHypervHash, Variant::AfHypervPointer, Variant::HvSock]
+        .into_iter()
+        .filter_map(|variant| {
+            let (lookup, cell) = (growth(variant, Measure::LookupPhase)?, self::largest(report, variant)?);
+            let part = share(cell.phase("lookup").and_then(|phase| phase.share));
+            Some(format!("{} {}, {part} of the open with {}", variant.label(), per_socket(lookup), cell.idle))
+        })
+        .collect();
+    if !others.is_empty() {
+        said.push(format!(
+            "Where there are buckets, each connection adds hardly anything: {}.",
+            others.join("; ")
+        ));
+    }
+    if let Some(scan) = growth(Variant::HvSock, Measure::OfferToProbe) {
+        said.push(format!(
+            "Whatever the family does, the VMBus driver compares each offer with all channels: from the offer to the probe {} instructions for each \
+             connection that exists.",
+            per_socket(scan)
+        ));
     }
     said.extend(saturation(report));
     said
+}
+
+/// What the instructions cannot know: how long memory takes. The laboratory's walk of about as many nodes as the experiment's longest.
+fn memory(lab: &LabReport, report: &ExperimentReport) -> Option<String> {
+    let nodes = largest(report, Variant::AfHypervList)?.bound.nodes_per_lookup()?;
+    let size = sizes(lab).into_iter().min_by_key(|size| (f64::from(*size) - nodes).abs() as u64)?;
+    let worst = |cache| lab.cell(Structure::ListByGuid, size, Kind::Worst, cache).map(range);
+    let (warm, cold) = (worst(Cache::Warm)?, worst(Cache::Cold)?);
+    Some(format!(
+        "Instructions know nothing of memory: to walk all of {size} sockets took {warm} with warm caches on the laboratory's machine, and {cold} with cold ones."
+    ))
+}
+
+/// The decision: whether a hash costs anything where there is little to find, and what a list costs where there is much.
+fn short(report: &ExperimentReport) -> Option<String> {
+    let of = |variant, idle| report.open(variant, Unit::Instructions, Direction::FromHost, (idle, 1));
+    let lookup = |cell: &OpenCell| cell.phase("lookup").map(|phase| (phase.cost.mean, phase.share));
+    let (one, _) = lookup(of(Variant::AfHypervList, 0)?)?;
+    let (bucket, _) = lookup(of(Variant::AfHypervHash, 0)?)?;
+    let (one, bucket) = (one?, bucket?);
+    let most = largest(report, Variant::AfHypervList)?;
+    let more = if bucket > one * 1.1 { "more" } else { "hardly more" };
+    Some(format!(
+        "In short: where there is one socket a hash costs {more} than the list ({bucket:.0} instructions against {one:.0}), and it stays so. The list's lookup grows \
+         to {} of an open with {} connections{}: it would do where there are few, and nothing speaks for it where there are many.",
+        share(lookup(most)?.1),
+        most.idle,
+        of(Variant::AfHypervList, 100)
+            .and_then(lookup)
+            .map_or_else(String::new, |(_, part)| format!(", from {} with 100", share(part))),
+    ))
 }
 
 /// The cell with the most idle connections and one service, opened by the host.
@@ -115,7 +155,8 @@ fn largest(report: &ExperimentReport, variant: Variant) -> Option<&OpenCell> {
 }
 
 fn per_socket(growth: &Growth) -> String {
-    format!("{:.2} ± {:.2}", growth.per_socket, growth.per_socket_error)
+    let digits = if growth.per_socket.abs() < 1.0 { 3 } else { 2 };
+    format!("{:.digits$} ± {:.digits$}", growth.per_socket, growth.per_socket_error)
 }
 
 /// From how many sockets on the lookup is a tenth of a connection's life.
