@@ -4,6 +4,8 @@ use super::{Check, Direction, ExperimentReport, Growth, Line, Measure, Unit, Var
 
 /// How far a slope of nodes may be from theory: their number is exact, the arithmetic is not.
 const EXACT: f64 = 1e-6;
+/// How far apart the same work may be when it is done again: what waits for a timer is not always the same.
+const SAME: f64 = 0.05;
 /// vsock's buckets, and AF_HYPERV's.
 const BUCKETS: f64 = 251.0;
 /// What a hash may cost more for each socket, of what the list does. Theory says 1/502 in nodes.
@@ -18,7 +20,8 @@ pub(super) fn all(report: &ExperimentReport) -> Vec<Check> {
             report.growth(variant, unit, Direction::FromHost, over, measure)
         };
         for (measure, name) in [(Measure::BoundNodes, "bound"), (Measure::ConnectedNodes, "connected")] {
-            for variant in Variant::ALL {
+            // hv_sock counts nothing: there it would be theory against itself.
+            for variant in [Variant::AfHypervList, Variant::AfHypervHash, Variant::AfHypervPointer] {
                 let exact = match (variant, measure) {
                     (Variant::AfHypervList, _) => Some(1.0),
                     (Variant::AfHypervPointer, Measure::ConnectedNodes) => Some(0.0),
@@ -51,15 +54,47 @@ pub(super) fn all(report: &ExperimentReport) -> Vec<Check> {
             let Some(growth) = slope(variant, Measure::LookupPhase) else { continue };
             checks.push(Check {
                 expected: format!(
-                    "{}: for each idle connection the lookup of an open grows by less than 5 % of the list's",
+                    "{}: for each idle connection the lookup of an open grows by less than 5 % of the list's, give or take two standard errors",
                     variant.label()
                 ),
                 found: figures(growth),
-                holds: growth.per_socket.abs() < PART * list.per_socket,
+                // A timer's interrupt within a lookup makes one cell stand out, and the error large; but not any error will do.
+                holds: growth.per_socket.abs() - 2.0 * growth.per_socket_error < PART * list.per_socket
+                    && growth.per_socket.abs() < list.per_socket / 2.0,
             });
         }
     }
+    checks.extend(repeats(report));
     checks
+}
+
+/// Cells that were measured twice, where instructions are counted.
+fn repeats(report: &ExperimentReport) -> impl Iterator<Item = Check> {
+    let twice = report.opens.iter().filter(|c| c.unit == Unit::Instructions && c.run == 2);
+    twice.filter_map(|second| {
+        let first =
+            report.open(second.variant, second.unit, second.direction, (second.idle, second.services))?;
+        let of = |measure| Some((growth::value(first, measure)?, growth::value(second, measure)?));
+        let (lookup, life) = (of(Measure::LookupPhase)?, of(Measure::Life)?);
+        let apart = (life.0 - life.1).abs() / life.0;
+        Some(Check {
+            expected: format!(
+                "{}, {:?}, {} idle, measured twice: a whole connection takes the same instructions within 5 %",
+                second.variant.label(),
+                second.direction,
+                second.idle
+            ),
+            found: format!(
+                "{:.0} and {:.0}, {:.2} % apart; the lookup in its open {:.1} and {:.1}",
+                life.0,
+                life.1,
+                apart * 100.0,
+                lookup.0,
+                lookup.1
+            ),
+            holds: apart < SAME,
+        })
+    })
 }
 
 /// The chains of a hash: names and relids are given out one after the other, so that its buckets fill evenly.
