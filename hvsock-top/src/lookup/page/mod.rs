@@ -191,6 +191,7 @@ fn opens(out: &mut String, live: Option<&LiveReport>) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lookup::experiment::Unit;
 
     #[test]
     fn text_from_outside_is_no_markup() {
@@ -201,5 +202,43 @@ mod tests {
         let page = html(Measured { lab: &lab, live: None, experiment: None }).unwrap();
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"), "{page}");
         assert!(page.contains("Not complete"), "{page}");
+    }
+
+    /// The results that the repository keeps.
+    fn kept() -> ExperimentReport {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/lookup/experiment-6.12.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_experiment_is_told_as_it_was_measured() {
+        let (lab, mut report) = (LabReport::default(), kept());
+        let told = |report: &ExperimentReport| {
+            html(Measured { lab: &lab, live: None, experiment: Some(report) }).unwrap()
+        };
+        let page = told(&report);
+        for cell in report.bursts.iter().filter(|c| c.unit == Unit::Instructions && c.run == 1) {
+            let rate = format!("<td>{}</td>", count(cell.per_billion));
+            assert!(page.contains(&rate), "{rate}");
+        }
+        for check in &report.checks {
+            assert!(page.contains(&format!("<td>{}</td><td>yes</td>", escaped(&check.found))), "{check:?}");
+        }
+        assert!(!page.contains("<b>NO</b>"), "nothing that was predicted failed");
+        report.checks[0].holds = false;
+        assert!(told(&report).contains("<b>NO</b>"));
+        let decided = |report: &ExperimentReport| {
+            let said = verdict::verdict(Measured { lab: &lab, live: None, experiment: Some(report) });
+            said.iter().any(|sentence| sentence.starts_with("In short"))
+        };
+        assert!(decided(&report));
+        report.opens.clear();
+        assert!(!decided(&report), "where nothing was opened nothing can be decided");
+    }
+
+    #[test]
+    fn what_was_not_given_is_not_measured() {
+        let page = html(Measured { lab: &LabReport::default(), live: None, experiment: None }).unwrap();
+        assert!(page.contains("--experiment"), "{page}");
     }
 }

@@ -15,30 +15,8 @@ const VMBUS: u32 = 2048;
 /// All that can be said of what was measured.
 pub(super) fn verdict(measured: Measured<'_>) -> Vec<String> {
     let Measured { lab, live, experiment } = measured;
-    // A VMBus has no more connections; what was measured nearest to it.
-    let Some(size) = sizes(lab).into_iter().rev().find(|n| *n <= VMBUS) else {
-        return vec!["Nothing was measured at a number of sockets that a guest can have.".into()];
-    };
-    let hit = |structure, cache| lab.cell(structure, size, Kind::Hit, cache);
-    let mut said = Vec::new();
-    if let (Some(list), Some(hash), Some(pointer)) = (
-        hit(Structure::ListByGuid, Cache::Warm),
-        hit(Structure::Hash251, Cache::Warm),
-        hit(Structure::Pointer, Cache::Warm),
-    ) {
-        said.push(format!(
-            "Among {size} sockets, with warm caches, the patch's list finds one in {}, vsock's 251 buckets in {}, a pointer in {}.",
-            range(list),
-            range(hash),
-            range(pointer)
-        ));
-    }
-    if let Some(cold) = hit(Structure::ListByGuid, Cache::Cold) {
-        said.push(format!(
-            "With cold caches, which is more like an open now and then, the list takes {}.",
-            range(cold)
-        ));
-    }
+    let mut said: Vec<_> = experiment.and_then(short).into_iter().collect();
+    said.extend(structures(lab));
     let lookup = live.and_then(|live| live.phases.iter().find(|phase| phase.name == "lookup"));
     match lookup.map(|phase| (phase.share, phase.p50_ns, phase.count)) {
         Some((Some(share), Some(median), Some(count))) => {
@@ -66,9 +44,38 @@ pub(super) fn verdict(measured: Measured<'_>) -> Vec<String> {
     said
 }
 
+/// What the laboratory says.
+fn structures(lab: &LabReport) -> Vec<String> {
+    // A VMBus has no more connections; what was measured nearest to it.
+    let Some(size) = sizes(lab).into_iter().rev().find(|n| *n <= VMBUS) else {
+        return vec!["The laboratory measured nothing at a number of sockets that a guest can have.".into()];
+    };
+    let hit = |structure, cache| lab.cell(structure, size, Kind::Hit, cache);
+    let mut said = Vec::new();
+    if let (Some(list), Some(hash), Some(pointer)) = (
+        hit(Structure::ListByGuid, Cache::Warm),
+        hit(Structure::Hash251, Cache::Warm),
+        hit(Structure::Pointer, Cache::Warm),
+    ) {
+        said.push(format!(
+            "Among {size} sockets, with warm caches, the patch's list finds one in {}, vsock's 251 buckets in {}, a pointer in {}.",
+            range(list),
+            range(hash),
+            range(pointer)
+        ));
+    }
+    if let Some(cold) = hit(Structure::ListByGuid, Cache::Cold) {
+        said.push(format!(
+            "With cold caches, which is more like an open now and then, the list takes {}.",
+            range(cold)
+        ));
+    }
+    said
+}
+
 /// What the experiment says. Instructions repeat; nanoseconds of an emulated CPU would not.
 fn sockets(report: &ExperimentReport) -> Vec<String> {
-    let mut said: Vec<_> = short(report).into_iter().collect();
+    let mut said = Vec::new();
     let unit = Unit::Instructions;
     let growth = |variant, measure| report.growth(variant, unit, Direction::FromHost, Line::Idle, measure);
     let largest = largest(report, Variant::AfHypervList);
