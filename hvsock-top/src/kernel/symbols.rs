@@ -8,7 +8,16 @@ use super::{Blind, TypeInfo};
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
     functions: HashMap<String, Option<String>>,
-    variables: HashMap<String, u64>,
+    variables: Vec<Variable>,
+}
+
+/// A variable, and where it lies.
+#[derive(Clone, Debug)]
+struct Variable {
+    name: String,
+    /// `None`: in the kernel image.
+    module: Option<String>,
+    address: u64,
 }
 
 impl Symbols {
@@ -29,7 +38,7 @@ impl Symbols {
     /// Parses text in the format of `/proc/kallsyms`: address, type, name and, in brackets, the module.
     pub fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> Self {
         let mut functions = HashMap::new();
-        let mut variables = HashMap::new();
+        let mut variables = Vec::new();
         for line in text.lines() {
             let mut words = line.split_whitespace();
             let (Some(address), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
@@ -38,16 +47,16 @@ impl Symbols {
             if !wanted(name) {
                 continue;
             }
+            let module = words.next().map(|m| m.trim_matches(['[', ']']).to_owned());
             if matches!(kind, "b" | "B" | "d" | "D")
                 && let Ok(address @ 1..) = u64::from_str_radix(address, 16)
             {
-                variables.insert(name.to_owned(), address);
+                variables.push(Variable { name: name.to_owned(), module: module.clone(), address });
             }
             // Functions are in the text section; weak ones too.
             if !matches!(kind, "t" | "T" | "w" | "W") {
                 continue;
             }
-            let module = words.next().map(|m| m.trim_matches(['[', ']']).to_owned());
             functions.insert(name.to_owned(), module);
         }
         Self { functions, variables }
@@ -60,7 +69,13 @@ impl Symbols {
 
     /// Where a variable lies; `None` when there is none, or the kernel hides addresses.
     pub fn variable(&self, name: &str) -> Option<u64> {
-        self.variables.get(name).copied()
+        self.variables.iter().find(|v| v.name == name).map(|v| v.address)
+    }
+
+    /// The same of a variable of this module, whatever others have of that name.
+    pub fn variable_of(&self, name: &str, module: &str) -> Option<u64> {
+        let own = |v: &&Variable| v.name == name && v.module.as_deref() == Some(module);
+        self.variables.iter().find(own).map(|v| v.address)
     }
 
     /// The module the function is in; `None` when it is in the kernel image or not there.
@@ -114,6 +129,14 @@ mod tests {
         assert_eq!(symbols.variable("vmbus_proto_version"), Some(0xffff_ffff_c024_2208));
         assert_eq!(symbols.variable("hidden"), None);
         assert!(!symbols.has("vmbus_proto_version"), "a variable is not a function");
+    }
+
+    #[test]
+    fn variables_of_the_same_name_are_told_apart_by_their_module() {
+        let text = "ffffffffc0000010 d bound\t[usb]\nffffffffc0000020 b bound\t[af_hyperv]\nffffffff80000030 d bound\n";
+        let symbols = Symbols::parse(text, |_| true);
+        assert_eq!(symbols.variable_of("bound", "af_hyperv"), Some(0xffff_ffff_c000_0020));
+        assert_eq!(symbols.variable_of("bound", "other"), None);
     }
 
     #[test]

@@ -27,17 +27,22 @@ const RUNS: u32 = 64;
 struct Names {
     bound: &'static str,
     connected: &'static str,
+    /// The module that they are in, where others may have such names.
+    module: Option<&'static str>,
     /// Whether the bound sockets' table has one bucket more, for those that are not bound.
     unbound: bool,
 }
 
 const fn names(family: Family) -> Names {
     match family {
-        Family::Vsock => {
-            Names { bound: "vsock_bind_table", connected: "vsock_connected_table", unbound: true }
-        }
+        Family::Vsock => Names {
+            bound: "vsock_bind_table",
+            connected: "vsock_connected_table",
+            module: None,
+            unbound: true,
+        },
         Family::AfHyperv => {
-            Names { bound: "hvsock_bound_list", connected: "hvsock_connected_list", unbound: false }
+            Names { bound: "bound", connected: "connected", module: Some("af_hyperv"), unbound: false }
         }
     }
 }
@@ -90,7 +95,13 @@ impl Tables {
     /// Loads the program. Addresses are those of `symbols`, and good until the module is unloaded.
     pub(super) fn load(symbols: &Symbols, family: Family) -> Result<Self, Unread> {
         let names = names(family);
-        let address = |name| symbols.variable(name).ok_or(Unread::NoAddress(name));
+        let address = |name| {
+            let found = match names.module {
+                None => symbols.variable(name),
+                Some(module) => symbols.variable_of(name, module),
+            };
+            found.ok_or(Unread::NoAddress(name))
+        };
         let (bound, connected) = (address(names.bound)?, address(names.connected)?);
         raise_memlock();
         let mut ebpf = EbpfLoader::new().btf(None).load(OBJECT).map_err(|error| Unread::of(&error))?;
@@ -240,9 +251,7 @@ mod tests {
 
     #[test]
     fn each_familys_tables_are_looked_for() {
-        for name in
-            ["vsock_bind_table", "vsock_connected_table", "hvsock_bound_list", "hvsock_connected_list"]
-        {
+        for name in ["vsock_bind_table", "vsock_connected_table", "bound", "connected"] {
             assert!(wants(name), "{name}");
         }
         assert!(!wants("vsock_bind"));

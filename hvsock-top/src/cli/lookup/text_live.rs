@@ -2,7 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::lookup::live::{LiveReport, Table};
+use crate::{
+    lookup::live::{LiveReport, Table},
+    model::Family,
+};
 
 /// The report on the running kernel.
 pub(super) fn live(report: &LiveReport) -> String {
@@ -14,19 +17,29 @@ pub(super) fn live(report: &LiveReport) -> String {
 
 fn write_live(out: &mut String, report: &LiveReport) -> fmt::Result {
     writeln!(out, "Linux {}, {}\n", report.kernel, report.time)?;
+    let of_2016 = report.family == Some(Family::AfHyperv);
+    let whose = if of_2016 { "AF_HYPERV" } else { "vsock" };
     if let Some(tables) = &report.tables {
-        writeln!(out, "vsock's tables, 251 buckets each")?;
+        writeln!(out, "{whose}'s tables, 251 buckets each")?;
         table(out, "bound", &tables.bound)?;
         table(out, "connected", &tables.connected)?;
-        writeln!(out, "  not bound  {} sockets, which nobody searches", known(tables.unbound))?;
-        writeln!(
-            out,
-            "  An open from the host searches one bucket of the bound sockets (port % 251). hv_sock never searches the\n  \
-             connected ones: all that one listener accepted share a bucket there, which costs it nothing.\n"
-        )?;
+        if of_2016 {
+            writeln!(
+                out,
+                "  Each open and bind searches the bound sockets, each rescind the connected ones. With lookup=list all are in one\n  \
+                 bucket; with lookup=pointer the connected ones are not searched.\n"
+            )?;
+        } else {
+            writeln!(out, "  not bound  {} sockets, which nobody searches", known(tables.unbound))?;
+            writeln!(
+                out,
+                "  An open from the host searches one bucket of the bound sockets (port % 251). hv_sock never searches the\n  \
+                 connected ones: all that one listener accepted share a bucket there, which costs it nothing.\n"
+            )?;
+        }
     } else {
         let why = report.tables_unread.as_deref().unwrap_or("unknown");
-        writeln!(out, "vsock's tables cannot be read: {why}\n")?;
+        writeln!(out, "{whose}'s tables cannot be read: {why}\n")?;
     }
     writeln!(
         out,

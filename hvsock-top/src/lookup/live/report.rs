@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{kernel::Lengths, model::LookupTable};
+use crate::{
+    kernel::Lengths,
+    model::{Family, LookupTable},
+};
 
 /// Version of the report's format.
 pub const SCHEMA: u32 = 1;
@@ -45,14 +48,15 @@ impl Table {
     }
 }
 
-/// vsock's tables.
+/// The tables in which sockets are looked up. AF_HYPERV's have 251 buckets as well, and use one of them where it is loaded with `lookup=list`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Tables {
     /// Bound sockets, 251 buckets by `port % 251`: what an open from the host is looked up in. Sockets of all transports.
     pub bound: Table,
-    /// Sockets that are not bound (the 252nd bucket, which nobody searches). `null`: it kept changing.
+    /// Sockets that are not bound (the 252nd bucket, which nobody searches). `null`: it kept changing, or the family keeps none.
     pub unbound: Option<u64>,
     /// Connected sockets, 251 buckets by `(remote CID ^ local port) % 251`; hv_sock never searches them.
+    /// AF_HYPERV's: by the channel's relid, searched when the host takes a channel away.
     pub connected: Table,
 }
 
@@ -108,6 +112,8 @@ pub struct LiveReport {
     pub time: String,
     /// Kernel release.
     pub kernel: String,
+    /// Which family's tables and opens these are; absent in reports of older versions, which knew vsock's only.
+    pub family: Option<Family>,
     /// The tables.
     pub tables: Option<Tables>,
     /// Why there are none.

@@ -3,6 +3,7 @@
 mod af_hyperv;
 mod af_hyperv_full;
 mod af_hyperv_storm;
+mod af_hyperv_tables;
 mod backlog;
 mod bad_input;
 mod busy_start;
@@ -149,6 +150,7 @@ pub(crate) const ALL: &[Scenario] = &[
     af_hyperv_full::SCENARIO,
     lookup_experiment::SCENARIO,
     af_hyperv_storm::SCENARIO,
+    af_hyperv_tables::SCENARIO,
     host_connects::SCENARIO,
     two_cpus::SCENARIO,
     rescind_load::SCENARIO,
