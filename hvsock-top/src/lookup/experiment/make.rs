@@ -177,6 +177,16 @@ fn walked(walk: &Walk, kind: &str, variant: Variant, cell: &str) -> Result<(), W
     })
 }
 
+/// AF_HYPERV's mutex was taken as often as there was reason to, and whoever waited did so for some time.
+fn locked(mutex: Option<&Mutex>, locks: u64, variant: Variant, cell: &str) -> Result<(), Wrong> {
+    ensure(mutex.is_some() == (variant != Variant::HvSock), cell, || "whose mutex is it?".to_owned())?;
+    let Some(mutex) = mutex else { return Ok(()) };
+    let waited = mutex.contended <= mutex.locks && (mutex.contended > 0) == (mutex.wait > 0);
+    ensure(mutex.locks == locks && waited && mutex.held > 0, cell, || {
+        format!("the mutex should have been taken {locks} times: {mutex:?}")
+    })
+}
+
 fn open(said: Open) -> Result<OpenCell, Wrong> {
     let Open { variant, unit, direction, idle, services, run, opens, ledger_opens, .. } = said;
     let cell =
@@ -228,7 +238,9 @@ fn burst(said: &Burst) -> Result<BurstCell, Wrong> {
     ensure(opens > 0 && ledger_opens == opens && elapsed > 0, &cell, || {
         format!("{opens} connections, of which the host saw {ledger_opens} opened within {elapsed}")
     })?;
-    ensure(said.mutex.is_some() == (variant != Variant::HvSock), &cell, || "whose mutex is it?".to_owned())?;
+    // Open, rescind and close take the mutex once each; a connect() does too.
+    let each = if direction == Direction::FromHost { 3 } else { 4 };
+    locked(said.mutex.as_ref(), each * u64::from(opens), variant, &cell)?;
     walked(&said.bound, "bound", variant, &cell)?;
     walked(&said.connected, "connected", variant, &cell)?;
     let looked_up = said.bound.cost.zip(said.connected.cost).map(|(bound, connected)| bound + connected);
@@ -257,7 +269,8 @@ fn contention(said: Contention) -> Result<ContentionCell, Wrong> {
         format!("{} binds and {} closes", said.bind.len(), said.close.len())
     })?;
     ensure(opening == (ledger_opens > 0), &cell, || format!("{ledger_opens} opens"))?;
-    ensure(said.mutex.is_some() == (variant != Variant::HvSock), &cell, || "whose mutex is it?".to_owned())?;
+    let locks = 2 * said.bind.len() as u64 + 3 * u64::from(ledger_opens);
+    locked(said.mutex.as_ref(), locks, variant, &cell)?;
     Ok(ContentionCell {
         variant,
         unit,

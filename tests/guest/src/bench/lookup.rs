@@ -100,6 +100,8 @@ pub(super) struct Plan {
     contended: &'static [usize],
     /// How often a thread binds at least.
     pub(super) binds: usize,
+    /// Pauses where time counts, for what was set off to come to rest.
+    rest_ms: u64,
 }
 
 const WHOLE: Plan = Plan {
@@ -109,6 +111,7 @@ const WHOLE: Plan = Plan {
     burst: 100,
     contended: &[0, 1000],
     binds: 50,
+    rest_ms: 20,
 };
 
 const QUICK: Plan = Plan {
@@ -118,6 +121,7 @@ const QUICK: Plan = Plan {
     burst: 20,
     contended: &[40],
     binds: 5,
+    rest_ms: 5,
 };
 
 /// What hv_sock takes the size of its rings from. Of the smallest values it makes its smallest rings.
@@ -174,7 +178,7 @@ fn one(variant: Variant, unit: Unit, plan: &Plan) -> Result<()> {
         println!("{}", json!({ kind: all }));
     };
     // Sleeping costs nothing where only instructions count.
-    let rest = Duration::from_millis(if unit == Unit::Instructions { 50 } else { 20 });
+    let rest = Duration::from_millis(if unit == Unit::Instructions { 50 } else { plan.rest_ms });
 
     // With probes: the parts of an open.
     let mut watch = Watch::start()?;

@@ -85,18 +85,28 @@ fn open<'a>(report: &'a Value, variant: &str, idle: u64) -> Result<&'a Value> {
 
 /// One socket compared too many, one open that the host did not see, a line that is none, nothing: no report is made.
 fn refused(said: &str) -> Result<()> {
-    let with = |change: fn(&mut Value)| -> Result<String> {
+    let changed = |kind: &str, change: fn(&mut Value)| -> Result<String> {
         let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
-        let line = lines.iter_mut().find(|l| l.starts_with("{\"open\"")).context("no open")?;
+        let line =
+            lines.iter_mut().find(|l| l.starts_with(&format!("{{\"{kind}\""))).context("no such cell")?;
         let mut value = serde_json::from_str(line)?;
         change(&mut value);
         *line = value.to_string();
         Ok(lines.join("\n"))
     };
+    let with = |change| changed("open", change);
     let cases = [
         (with(|v| v["open"]["bound"]["nodes"] = 1_000_000.into())?, "not those of theory"),
         (with(|v| v["open"]["connected"]["lookups"] = 1_000_000.into())?, "not those of theory"),
         (with(|v| v["open"]["ledger_opens"] = 4.into())?, "the host saw 4 opened"),
+        (
+            changed("burst", |v| v["burst"]["mutex"]["locks"] = 1.into())?,
+            "the mutex should have been taken 60",
+        ),
+        (
+            changed("contention", |v| v["contention"]["mutex"]["locks"] = 1.into())?,
+            "the mutex should have been",
+        ),
         (with(|v| v["open"]["reconciled"] = false.into())?, "accounts do not add up"),
         (said.lines().next().unwrap_or_default().to_owned(), "nothing about opens"),
         ("{\"open\": 1}".to_owned(), "line 1 is not"),
