@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::{kernels, terminal, vm};
 
 /// What the guest runs. The workload's own messages go to the console, so that the terminal is hvsock-top's alone.
-const COMMAND: &str = "guest demo </dev/null >/dev/console 2>&1 & exec hvsock-top \"$@\"";
+const COMMAND: &str = "guest demo --watched </dev/null >/dev/console 2>&1 & exec hvsock-top \"$@\"";
 
 /// `cargo xtask demo`
 #[derive(Debug, clap::Args)]

@@ -106,7 +106,14 @@ enum Command {
     #[command(subcommand)]
     Bench(Bench),
     /// A lively mix of everything, until killed
-    Demo,
+    Demo {
+        /// Begin when hvsock-top has attached its probes
+        #[arg(long)]
+        watched: bool,
+        /// Only this part of it
+        #[arg(long, value_name = "NAME", conflicts_with = "watched")]
+        part: Option<String>,
+    },
     /// Traffic in acts, each asked for over a serial port
     Stage {
         /// The serial port
@@ -212,7 +219,8 @@ fn run(command: Command) -> Result<()> {
             result?;
         }
         Command::Bench(bench) => bench::run(&bench)?,
-        Command::Demo => demo::run()?,
+        Command::Demo { part: Some(name), .. } => demo::part(&name)?,
+        Command::Demo { watched, part: None } => demo::run(watched)?,
         Command::Stage { port } => stage::run(&port)?,
         Command::Host { words } => host::host(&words.join(" "))?,
         Command::Ledger => print!("{}", host::ledger_text()?),

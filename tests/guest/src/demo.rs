@@ -1,11 +1,15 @@
 //! A busy guest: services of every kind at their own pace, until killed.
 //!
-//! Sized for a software-emulated CPU: all of it together keeps such a CPU a fraction busy.
+//! Sized for a software-emulated CPU: all of it together keeps such a CPU a fraction busy. Each part is a process of its own, as services
+//! are, and has the name of what it does.
 
+use std::ffi::CString;
+use std::fs;
+use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use hvsock_guest::host::host;
 use hvsock_guest::traffic;
 use hvsock_guest::vsock::Listener;
@@ -50,37 +54,77 @@ const PARTS: &[Part] = &[
     ("overflow", ms(0), overflowing),
 ];
 
-/// Runs all parts until killed.
-pub(crate) fn run() -> Result<()> {
+/// The part that begins at once although nobody watches yet: its first connection is older than the probes.
+const EARLY: &str = "chatty";
+
+/// Where the kernel says which of its functions somebody has attached to, by trampoline and by kprobe.
+const ATTACHED: [&str; 2] = ["/sys/kernel/tracing/enabled_functions", "/sys/kernel/debug/kprobes/list"];
+
+/// The one that hvsock-top comes to last: what happens inside of another function it attaches to before that.
+const LAST: &str = "hvs_connect";
+
+/// Without anybody who attaches to it the show goes on.
+const WATCH_LIMIT: Duration = ms(30_000);
+
+/// Runs all parts until killed. `watched`: most of them only from when hvsock-top has attached, so that it sees how they begin.
+pub(crate) fn run(watched: bool) -> Result<()> {
     for service in SERVICES {
         host(service)?;
     }
-    for &(name, pause, part) in PARTS {
-        let run = move || {
-            loop {
-                // A connection that fails is part of the show (one service never answers); say it once in a while.
-                if let Err(error) = part()
-                    && name != "unanswered"
-                {
-                    eprintln!("demo: {name}: {error:#}");
-                    thread::sleep(ms(1000));
-                }
-                thread::sleep(pause);
-            }
-        };
-        // Threads carry their part's name, which is what hvsock-top shows.
-        thread::Builder::new().name(name.to_owned()).spawn(run).context("cannot start a thread")?;
+    let mut parts = Vec::new();
+    let mut begin = |early: bool| -> Result<()> {
+        for (name, _, _) in PARTS.iter().filter(|(name, _, _)| (*name == EARLY) == early) {
+            let child = Command::new("/proc/self/exe").args(["demo", "--part", name]).spawn();
+            parts.push(child.with_context(|| format!("cannot start {name}"))?);
+        }
+        Ok(())
+    };
+    begin(true)?;
+    if watched {
+        wait_for_watcher();
     }
+    begin(false)?;
+    for mut part in parts {
+        part.wait().context("lost a part")?;
+    }
+    bail!("all parts have ended")
+}
+
+fn wait_for_watcher() {
+    let attached = |path: &str| fs::read_to_string(path).is_ok_and(|text| text.contains(LAST));
+    let begun = Instant::now();
+    while begun.elapsed() < WATCH_LIMIT && !ATTACHED.into_iter().any(attached) {
+        thread::sleep(ms(100));
+    }
+    // Then it looks at what was there before, and begins: what fails before that it could not tell why.
+    thread::sleep(ms(2000));
+}
+
+/// Runs one part until killed.
+pub(crate) fn part(name: &str) -> Result<()> {
+    let Some(&(name, pause, part)) = PARTS.iter().find(|(its, _, _)| *its == name) else {
+        bail!("no part of the demo is called {name}");
+    };
+    // The process's name is what hvsock-top shows.
+    let c_name = CString::new(name)?;
+    rustix::thread::set_name(&c_name).context("cannot name the process")?;
     loop {
-        thread::park();
+        // A connection that fails is part of the show (one service never answers); say it once in a while.
+        if let Err(error) = part()
+            && name != "unanswered"
+        {
+            eprintln!("demo: {name}: {error:#}");
+            thread::sleep(ms(1000));
+        }
+        thread::sleep(pause);
     }
 }
 
 /// One connection in steady use for half a minute or so, then a new one.
 fn steady(port: u32, bytes: usize, pause: Duration) -> Result<()> {
     let stream = traffic::connect(port)?;
-    let end = std::time::Instant::now() + Duration::from_secs(30);
-    while std::time::Instant::now() < end {
+    let end = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < end {
         traffic::echo(&stream, bytes)?;
         thread::sleep(pause);
     }
