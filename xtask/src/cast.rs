@@ -13,7 +13,8 @@ const TOGETHER: Duration = Duration::from_millis(30);
 /// A recording in the making.
 pub(crate) struct Cast {
     file: BufWriter<File>,
-    began: Instant,
+    /// When something was shown first: nobody wants to see a machine boot.
+    began: Option<Instant>,
     /// What is not written yet, and since when there is some.
     pending: Vec<u8>,
     since: Option<Instant>,
@@ -25,7 +26,7 @@ impl Cast {
         let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
         let mut file = BufWriter::new(file);
         writeln!(file, "{}", serde_json::json!({ "version": 2, "width": columns, "height": rows }))?;
-        Ok(Self { file, began: Instant::now(), pending: Vec::new(), since: None })
+        Ok(Self { file, began: None, pending: Vec::new(), since: None })
     }
 
     /// Adds what was shown now.
@@ -34,21 +35,25 @@ impl Cast {
             self.write()?;
         }
         self.pending.extend_from_slice(bytes);
-        self.since.get_or_insert_with(Instant::now);
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.began.get_or_insert(since);
         Ok(())
     }
 
     /// Writes what has come, but for the beginning of a character whose rest has not.
     fn write(&mut self) -> Result<()> {
-        let at = self.since.take().map_or(0.0, |since| (since - self.began).as_secs_f64());
+        let times = self.since.take().zip(self.began);
+        let at = times.map_or(0.0, |(since, began)| (since - began).as_secs_f64());
         let text = whole(&mut self.pending);
-        writeln!(self.file, "{}", serde_json::json!([at, "o", text])).context("cannot write the recording")
+        // Each line for itself: however the program ends, what is there can be played.
+        writeln!(self.file, "{}", serde_json::json!([at, "o", text]))
+            .and_then(|()| self.file.flush())
+            .context("cannot write the recording")
     }
 
     /// Ends the recording.
     pub(crate) fn end(mut self) -> Result<()> {
-        self.write()?;
-        self.file.flush().context("cannot write the recording")
+        self.write()
     }
 }
 
