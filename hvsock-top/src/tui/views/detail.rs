@@ -106,9 +106,9 @@ fn phases(app: &App, c: &Connection, area: Rect, buffer: &mut Buffer) -> Rect {
     if let Some(mut line) = Line::of(buffer, inside, row) {
         let dim = theme.style(Role::Dim);
         let time = |ns: Option<u64>| format::or_dash(ns, format::duration);
-        line.put("then: accepted after ", dim).put(time(c.latency.accept_wait_ns), theme.style(Role::Text));
-        line.put("  first byte after ", dim).put(time(c.latency.first_byte_ns), theme.style(Role::Text));
-        line.put("  close took ", dim).put(time(c.latency.close_ns), theme.style(Role::Text));
+        line.put("then accept ", dim).put(time(c.latency.accept_wait_ns), theme.style(Role::Text));
+        line.put("  first byte ", dim).put(time(c.latency.first_byte_ns), theme.style(Role::Text));
+        line.put("  close ", dim).put(time(c.latency.close_ns), theme.style(Role::Text));
     }
     below(inside, row + 1)
 }
