@@ -21,7 +21,7 @@ mod open;
 mod record;
 
 pub use abi::ABI;
-pub use chain::{CHAIN_STEPS, CHAINS, Walk, WalkEnd};
+pub use chain::{CHAIN_STEPS, CHAINS, SEARCH_STEPS, Search, Searched, Walk, WalkEnd};
 pub use counters::{
     Accounting, ClosedTotals, Closes, CpuCounters, Latency, ListenerRecord, MAX_PORTS, PortKey, PortRecord,
 };

@@ -1,4 +1,5 @@
-//! The eBPF program that measures chains of the kernel's hash tables. Never attached: the reader runs it, many chains at a time.
+//! The eBPF program that measures chains of the kernel's hash tables. Never attached: the reader runs it, many chains at a time. (Those in
+//! `search` are attached, if they are wanted.)
 //!
 //! It takes no lock, so sockets come and go while it walks: one that is taken out of its chain meanwhile points to itself, or into another
 //! chain. So a walk ends at its head or is not believed.
@@ -6,6 +7,7 @@
 
 #[path = "../object.rs"]
 mod object;
+mod search;
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE, helpers::bpf_probe_read_kernel, macros::map, maps::Array,

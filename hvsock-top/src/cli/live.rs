@@ -20,6 +20,9 @@ pub(super) struct LiveArgs {
     /// Use kprobes even where trampolines (fentry, fexit) work; hv_sock can then be unloaded while the tool runs
     #[arg(long, global = true)]
     pub(super) kprobes: bool,
+    /// Count the nodes that each lookup of AF_HYPERV goes past, by going the same way once more; opens take longer then
+    #[arg(long, global = true)]
+    pub(super) count_nodes: bool,
     /// Leave out a probe, by the name of its event
     #[arg(long, global = true, hide = true, value_name = "EVENT", value_parser = event_name)]
     pub(super) deny_probe: Vec<String>,
@@ -33,6 +36,7 @@ impl LiveArgs {
             kprobes_only: self.kprobes,
             events: false,
             empty: false,
+            count_nodes: self.count_nodes,
         }
     }
 }

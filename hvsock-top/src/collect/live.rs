@@ -180,6 +180,10 @@ impl Live {
 
     fn lookup(&self, sums: &Sums, now_ns: u64) -> Lookup {
         let mut lookup = self.lookups.describe(now_ns, self.gone.as_deref());
+        match lookup::searches(&self.attached) {
+            Ok(searches) => lookup.searches = Some(searches),
+            Err(why) => lookup.uncounted = Some(why),
+        }
         lookup.bound_lookups = self.attached.loaded.sees(Hook::Lookup).then(|| lookup::lookups(sums));
         lookup
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     kernel::Lengths,
-    model::{Lookup, LookupTable},
+    model::{Lookup, LookupTable, Searched, Searches},
 };
 
 /// What was read, and when to read again.
@@ -53,11 +53,10 @@ impl Lookups {
             (None, Some(Last { read: Err(why), .. })) => unread(why),
             (None, Some(Last { at_ns, read: Ok(lengths) })) => Lookup {
                 age_ns: Some(now_ns.saturating_sub(*at_ns)),
-                unread: None,
-                bound_lookups: None,
                 bound: LookupTable::of(&lengths.bound),
                 connected: LookupTable::of(&lengths.connected),
                 unbound: lengths.unbound,
+                ..Lookup::default()
             },
         }
     }
@@ -79,6 +78,16 @@ pub(super) fn read(attached: &Attached) -> Result<Lengths, String> {
         Presence::Same => Ok(lengths),
         Presence::Gone | Presence::Another => Err("hv_sock was unloaded meanwhile".to_owned()),
     }
+}
+
+/// What the searches went past, where that is counted.
+pub(super) fn searches(attached: &Attached) -> Result<Searches, String> {
+    let [bound, connected] = attached.loaded.searches.as_ref().map_err(Clone::clone)?.read();
+    let told = |searched: hvsock_common::Searched| Searched {
+        lookups: searched.lookups + searched.lost,
+        nodes: (searched.lost == 0).then_some(searched.nodes),
+    };
+    Ok(Searches { bound: told(bound), connected: told(connected) })
 }
 
 /// Lookups of bound sockets in opens: what else calls the function is no concern of hv_sock's.

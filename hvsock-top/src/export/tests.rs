@@ -13,7 +13,9 @@ use super::{
     ports::PortTable,
     protobuf, text,
 };
-use crate::model::{Direction, Histogram, Lookup, LookupTable, Port, ProbeState, Snapshot};
+use crate::model::{
+    Direction, Histogram, Lookup, LookupTable, Port, ProbeState, Searched, Searches, Snapshot,
+};
 
 /// Taken by `hvsock-top serve` while `guest demo` ran.
 pub(super) fn demo() -> Snapshot {
@@ -275,7 +277,9 @@ fn the_example_is_what_is_served() {
 /// The example is older than this part of the Snapshot.
 fn looked_up() -> Lookup {
     let some = LookupTable::of(&[Some(2), Some(1)]);
-    Lookup { bound: some.clone(), connected: some, ..Lookup::blank() }
+    let searched = Searched { lookups: 1, nodes: Some(1) };
+    let searches = Searches { bound: searched.clone(), connected: searched };
+    Lookup { bound: some.clone(), connected: some, searches: Some(searches), ..Lookup::blank() }
 }
 
 pub(super) fn finding() -> crate::model::Finding {

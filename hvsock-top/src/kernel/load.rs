@@ -17,6 +17,7 @@ use super::{
     fields::resolve,
     loaded::{LoadOptions, Loaded},
     plan::{self, VMBUS_VERSION},
+    searches::Searches,
     symbols::Reading,
     tables::{Tables, Unread},
     timing::Timing,
@@ -71,8 +72,12 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, NotLoaded> {
                     loaded.facts.vmbus_version = loaded.vmbus_version(&symbols);
                     let family = loaded.facts.family;
                     loaded.tables = loaded.timing.of("tables", || Tables::load(&symbols, family));
+                    loaded.searches = Searches::attach(options, &symbols, &types, family);
                 }
-                Err(blind) => loaded.tables = Err(Unread::Kernel(blind.to_string())),
+                Err(blind) => {
+                    loaded.tables = Err(Unread::Kernel(blind.to_string()));
+                    loaded.searches = Err(blind.to_string());
+                }
             }
             // After everything is attached: what comes about from now on is seen by the hooks, what was there before is found here.
             let begin = Instant::now();
@@ -111,6 +116,7 @@ fn prepare(
         fields,
         counts_skipped: types.offset(SKIPPED).is_some(),
         tables: Err(Unread::Kernel("not looked for yet".into())),
+        searches: Err("not looked for yet".into()),
         timing,
     };
     Ok((loaded, types))

@@ -12,6 +12,7 @@ use super::{
     Facts, Fields, How, HvSock, Verdict,
     iterator::Iterator,
     plan,
+    searches::Searches,
     tables::{Tables, Unread},
     timing::Timing,
     trampoline::{self, Trampoline},
@@ -32,6 +33,8 @@ pub struct LoadOptions {
     pub events: bool,
     /// Attach programs that do nothing, to the same places in the same ways: for measuring what being called costs.
     pub empty: bool,
+    /// The nodes that AF_HYPERV's lookups go past are counted.
+    pub count_nodes: bool,
 }
 
 /// Everything attached. Dropping it detaches everything.
@@ -52,6 +55,8 @@ pub struct Loaded {
     pub(super) counts_skipped: bool,
     /// The tables in which sockets are looked up, or why they cannot be read.
     pub tables: Result<Tables, Unread>,
+    /// The counting of nodes, or why there is none.
+    pub searches: Result<Searches, String>,
     /// How long the start took.
     pub timing: Timing,
 }

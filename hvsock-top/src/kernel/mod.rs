@@ -14,6 +14,7 @@ mod loaded;
 mod maps;
 mod plan;
 mod privilege;
+mod searches;
 mod survey;
 mod symbols;
 mod sys;
@@ -37,6 +38,7 @@ pub use privilege::{
     ATTACHING, Circumstances, Held, Kept, LOOKING, Necessity, Need, on_behalf_of_user, reduce, renounce,
     with_permitted, without_capabilities,
 };
+pub use searches::Searches;
 pub use survey::{BtfIn, Part, Presence, Survey, file_capabilities, hypervisor, is_nosuid, survey};
 pub use symbols::Symbols;
 pub use tables::{BUCKETS, Lengths, Tables, Unread};

@@ -11,7 +11,7 @@ use hvsock_common::{Walk, WalkEnd};
 use super::{Family, Mapped, Symbols, load::raise_memlock, verdict::words};
 
 /// The program, built by `cargo xtask build-ebpf`.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/tables.bpf.o");
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/tables.bpf.o");
 
 /// Buckets that are searched, of each table (`VSOCK_HASH_SIZE`, net/vmw_vsock/af_vsock.c, the same in every version; AF_HYPERV has as many, and
 /// uses one of them for its list).
@@ -21,7 +21,7 @@ pub const BUCKETS: usize = 251;
 const TRIES: u32 = 5;
 
 /// Runs in the same chain at most: 65,536 sockets, or a walk that has lost its way and would never end.
-const RUNS: u32 = 64;
+const RUNS: u32 = 256;
 
 /// A family's tables, by the names of the kernel's variables.
 struct Names {
@@ -71,6 +71,19 @@ impl Unread {
     }
 }
 
+/// Where the tables of the bound and of the connected sockets lie.
+pub(super) fn addresses(symbols: &Symbols, family: Family) -> Result<(u64, u64), Unread> {
+    let names = names(family);
+    let address = |name| {
+        let found = match names.module {
+            None => symbols.variable(name),
+            Some(module) => symbols.variable_of(name, module),
+        };
+        found.ok_or(Unread::NoAddress(name))
+    };
+    Ok((address(names.bound)?, address(names.connected)?))
+}
+
 /// How many sockets are in each bucket; `None`: it kept changing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lengths {
@@ -94,15 +107,7 @@ pub struct Tables {
 impl Tables {
     /// Loads the program. Addresses are those of `symbols`, and good until the module is unloaded.
     pub(super) fn load(symbols: &Symbols, family: Family) -> Result<Self, Unread> {
-        let names = names(family);
-        let address = |name| {
-            let found = match names.module {
-                None => symbols.variable(name),
-                Some(module) => symbols.variable_of(name, module),
-            };
-            found.ok_or(Unread::NoAddress(name))
-        };
-        let (bound, connected) = (address(names.bound)?, address(names.connected)?);
+        let (bound, connected) = addresses(symbols, family)?;
         raise_memlock();
         let mut ebpf = EbpfLoader::new().btf(None).load(OBJECT).map_err(|error| Unread::of(&error))?;
         let program: &mut RawTracePoint = ebpf
@@ -116,7 +121,7 @@ impl Tables {
             _ => return Err(Unread::Kernel("the object has no map".into())),
         };
         let walk = Mapped::new(map, 1).map_err(|error| Unread::of(&error))?;
-        Ok(Self { ebpf, walk, bound, unbound: names.unbound, connected })
+        Ok(Self { ebpf, walk, bound, unbound: names(family).unbound, connected })
     }
 
     /// Reads both tables. Where they lie must still be so: the caller makes sure that the module is the one whose symbols were read.

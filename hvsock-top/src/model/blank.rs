@@ -95,6 +95,8 @@ impl Lookup {
             bound: LookupTable::of(&empty),
             connected: LookupTable::of(&empty),
             unbound: Some(0),
+            searches: None,
+            uncounted: Some("vsock's cannot be counted".to_owned()),
         }
     }
 }

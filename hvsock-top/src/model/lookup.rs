@@ -20,6 +20,28 @@ pub struct Lookup {
     pub connected: LookupTable,
     /// Sockets that are not bound, which vsock keeps in a bucket of their own that nobody searches.
     pub unbound: Option<u64>,
+    /// What searches went past, counted one by one; `None`: it was not counted. AF_HYPERV's only.
+    pub searches: Option<Searches>,
+    /// Why it was not.
+    pub uncounted: Option<String>,
+}
+
+/// The searches since hvsock-top was attached to the module that is loaded now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Searches {
+    /// Of the bound sockets, by opens, binds and connects.
+    pub bound: Searched,
+    /// Of the connected sockets, when the host took a channel away.
+    pub connected: Searched,
+}
+
+/// The searches of one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Searched {
+    /// How many.
+    pub lookups: u64,
+    /// Sockets that were compared, the one found included. `None`: a search was longer than can be counted.
+    pub nodes: Option<u64>,
 }
 
 /// One table, at the moment at which it was read.

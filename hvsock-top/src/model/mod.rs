@@ -21,7 +21,7 @@ pub use connection::{
 pub use event::{EventKind, LifecycleEvent};
 pub use finding::{Finding, Number, Severity};
 pub use histogram::Histogram;
-pub use lookup::{Lookup, LookupTable};
+pub use lookup::{Lookup, LookupTable, Searched, Searches};
 pub use probes::{Accounting, Backend, Hook, Probe, ProbeState};
 pub use snapshot::{
     Closes, Family, Host, Listener, ListenerDrops, Memory, Module, Opens, OpensFromHost, OpensToHost, Port,

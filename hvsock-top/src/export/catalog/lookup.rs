@@ -24,6 +24,15 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
         }
         family
     };
+    let mut searches =
+        counter("lookup_searches", None, "Searches of AF_HYPERV's sockets, where they are counted.");
+    let mut nodes = counter("lookup_nodes", None, "Sockets compared in these searches.");
+    if let Some(all) = &lookup.searches {
+        for (name, table) in [("bound", &all.bound), ("connected", &all.connected)] {
+            searches.whole(vec![label("table", name)], Some(table.lookups));
+            nodes.whole(vec![label("table", name)], table.nodes);
+        }
+    }
     let one = |name, help, value| each(gauge(name, None, help), value);
     vec![
         lookups,
@@ -39,13 +48,15 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
         ),
         unbound,
         age,
+        searches,
+        nodes,
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Lookup;
+    use crate::model::{Lookup, Searched, Searches};
 
     fn value(snapshot: &Snapshot, name: &str, table: Option<&str>) -> Option<Value> {
         let families = families(snapshot);
@@ -61,6 +72,10 @@ mod tests {
             bound_lookups: Some(17),
             bound: LookupTable::of(&[Some(3), Some(0), Some(1)]),
             connected: LookupTable::of(&[Some(0); 2]),
+            searches: Some(Searches {
+                bound: Searched { lookups: 5, nodes: Some(70) },
+                connected: Searched { lookups: 2, nodes: None },
+            }),
             ..Lookup::blank()
         });
         let value = |name: &str, table| value(&snapshot, name, table);
@@ -75,6 +90,10 @@ mod tests {
         ] {
             assert_eq!(value(name, Some("bound")), Some(bound), "{name}");
             assert_eq!(value(name, Some("connected")), connected, "{name}");
+        }
+        for (table, lookups, nodes) in [("bound", 5, Some(70)), ("connected", 2, None)] {
+            assert_eq!(value("hvsock_lookup_searches_total", Some(table)), Some(Value::Whole(lookups)));
+            assert_eq!(value("hvsock_lookup_nodes_total", Some(table)), nodes.map(Value::Whole));
         }
         assert_eq!(value("hvsock_lookup_tables_age_seconds", None), Some(Value::Real(0.5)));
         assert_eq!(value("hvsock_lookup_unbound_sockets", None), Some(Value::Whole(0)));

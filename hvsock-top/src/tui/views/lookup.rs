@@ -6,7 +6,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{above, below, beside, paragraph, waiting};
 use crate::{
-    model::{Family, Lookup, LookupTable, Snapshot},
+    model::{Family, Lookup, LookupTable, Searched, Searches, Snapshot},
     tui::{
         app::App,
         derive, format,
@@ -109,7 +109,11 @@ fn tables(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) -> Re
         (Some(used), Some(all)) => format!("{used} of {all}"),
         _ => format::UNKNOWN.to_owned(),
     };
-    let Lookup { bound, connected, unbound, .. } = &lookup;
+    let counted = |s: &Searched| {
+        let each = |nodes| (s.lookups > 0).then(|| nodes as f64 / s.lookups as f64);
+        real(s.nodes.and_then(each))
+    };
+    let Lookup { bound, connected, unbound, searches, .. } = &lookup;
     let rows = [
         ("", "bound".to_owned(), "connected".to_owned()),
         ("sockets", count(bound.sockets), count(connected.sockets)),
@@ -117,7 +121,10 @@ fn tables(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) -> Re
         ("longest chain", count(bound.longest_chain), count(connected.longest_chain)),
         ("mean chain", real(bound.mean_chain), real(connected.mean_chain)),
         ("looked at per hit", real(bound.nodes_per_hit), real(connected.nodes_per_hit)),
-        ("not bound", count(*unbound), String::new()),
+        match searches {
+            Some(Searches { bound, connected }) => ("counted per lookup", counted(bound), counted(connected)),
+            None => ("not bound", count(*unbound), String::new()),
+        },
     ];
     for ((name, bound, connected), row) in rows.iter().zip(0..) {
         let Some(mut line) = Line::of(buffer, inside, row) else { break };

@@ -42,7 +42,9 @@ fn run() -> Result<()> {
 
 fn one(lookup: &str) -> Result<()> {
     host::host("reset")?;
-    let top = Top::start()?;
+    uncounted()?;
+    let begun = Counts::now()?;
+    let top = Top::start_with(&["--count-nodes"])?;
     top.wait("empty tables", |s| {
         chains(s, "bound", &[])?;
         chains(s, "connected", &[])?;
@@ -75,7 +77,8 @@ fn one(lookup: &str) -> Result<()> {
     let seen = top.wait("the connected sockets", |s| {
         chains(s, "bound", &bound)?;
         chains(s, "connected", &connected)?;
-        compare::expect(s, "lookup/bound_lookups", all)
+        compare::expect(s, "lookup/bound_lookups", all)?;
+        searched(s, begun, found)
     })?;
     report(&bound, &connected)?;
 
@@ -86,6 +89,8 @@ fn one(lookup: &str) -> Result<()> {
     } else {
         expect_nodes(&seen, "connected", nodes, all)?;
     }
+    let ended = Counts::now()?;
+    top.wait("every node", |s| searched(s, begun, ended))?;
     drop((children, listeners));
     steps::all_gone()?;
     top.wait("empty tables again", |s| chains(s, "bound", &[]).and_then(|()| chains(s, "connected", &[])))?;
@@ -103,6 +108,29 @@ fn take_back(ports: &[u32], children: &[Stream]) -> Result<u64> {
     let lookups = ended.connected_lookups - before.connected_lookups;
     ensure!(ended.connected == 0 && lookups == ports.len() as u64, "{before:?} {ended:?}");
     Ok(ended.connected_nodes - before.connected_nodes)
+}
+
+/// The searches and their nodes are those that the module has counted meanwhile.
+fn searched(s: &Snapshot, before: Counts, now: Counts) -> Result<()> {
+    compare::expect_all(
+        s,
+        &[
+            ("lookup/searches/bound/lookups", now.bound_lookups - before.bound_lookups),
+            ("lookup/searches/bound/nodes", now.bound_nodes - before.bound_nodes),
+            ("lookup/searches/connected/lookups", now.connected_lookups - before.connected_lookups),
+            ("lookup/searches/connected/nodes", now.connected_nodes - before.connected_nodes),
+        ],
+    )
+}
+
+/// Nodes are counted only when that is asked for.
+fn uncounted() -> Result<()> {
+    once::hvsock_top(&["json", "--once"])?.snapshot()?.check(|s| {
+        let lookup = s.at("lookup").context("no lookup")?;
+        let why = "not asked for (--count-nodes)";
+        ensure!(lookup["searches"].is_null() && lookup["uncounted"] == why, "expected {why:?}, got {lookup}");
+        Ok(())
+    })
 }
 
 /// What the module walked is what the chains say.
