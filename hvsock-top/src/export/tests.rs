@@ -277,8 +277,8 @@ fn the_example_is_what_is_served() {
 /// The example is older than this part of the Snapshot.
 fn looked_up() -> Lookup {
     let some = LookupTable::of(&[Some(2), Some(1)]);
-    let searched = Searched { lookups: 1, nodes: Some(1) };
-    let searches = Searches { bound: searched.clone(), connected: searched };
+    let walked = Searched { lookups: 1, nodes: Some(1) };
+    let searches = Searches { bound: walked.clone(), connected: walked };
     Lookup { bound: some.clone(), connected: some, searches: Some(searches), ..Lookup::blank() }
 }
 

@@ -19,6 +19,7 @@ use super::{
     plan::{self, VMBUS_VERSION},
     searches::Searches,
     symbols::Reading,
+    sys,
     tables::{Tables, Unread},
     timing::Timing,
     tracepoints,
@@ -104,7 +105,7 @@ fn prepare(
     let types = types?;
     let mut fields = timing.of("fields", || resolve(&types, facts.family));
     tracepoints::resolve(&mut fields);
-    raise_memlock();
+    sys::raise_memlock();
     let layout = fields.layout;
     let ebpf = timing.of("maps", || create_maps(&layout, &facts, options))?;
     let loaded = Loaded {
@@ -147,13 +148,6 @@ fn check_abi(object: &[u8]) -> Result<(), Blind> {
         })
         .ok_or_else(|| load("the object carries no fingerprint".into()))?;
     if found == ABI { Ok(()) } else { Err(Blind::AbiMismatch { found, wanted: ABI }) }
-}
-
-/// Kernels before 5.11 charge BPF memory to this limit; later ones ignore it, so a failure does not matter.
-pub(crate) fn raise_memlock() {
-    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: passes a pointer to a valid structure.
-    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
 }
 
 /// Log level of the programs: everything or nothing.

@@ -30,7 +30,6 @@ pub use error::Blind;
 pub use facts::{Facts, Family, HvSock};
 pub use fields::{Fields, resolve as resolve_fields};
 pub use load::load;
-pub(crate) use load::raise_memlock;
 pub use loaded::{LoadOptions, Loaded};
 pub use maps::Mapped;
 pub use plan::{Attach, Candidate, EVENTS, Event, Step};
@@ -41,6 +40,7 @@ pub use privilege::{
 pub use searches::Searches;
 pub use survey::{BtfIn, Part, Presence, Survey, file_capabilities, hypervisor, is_nosuid, survey};
 pub use symbols::Symbols;
+pub(crate) use sys::raise_memlock;
 pub use tables::{BUCKETS, Lengths, Tables, Unread};
 pub use timing::Timing;
 pub(crate) use verdict::words;

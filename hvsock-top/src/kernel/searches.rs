@@ -11,7 +11,7 @@ use hvsock_common::{Search, Searched};
 
 use super::{
     Family, LoadOptions, Mapped, Symbols, TypeInfo,
-    load::raise_memlock,
+    sys::raise_memlock,
     tables::{self, BUCKETS, OBJECT},
     verdict::words,
 };

@@ -1,4 +1,4 @@
-//! The few bpf(2) calls that aya does not offer: loading a trampoline into a module, and what the kernel knows of a program.
+//! The few calls that aya does not offer: loading a trampoline into a module, what the kernel knows of a program, and the limit on BPF memory.
 
 use std::{
     io,
@@ -25,6 +25,13 @@ fn zeroed() -> bpf_attr {
 fn owned(fd: i64) -> OwnedFd {
     // SAFETY: the caller got this descriptor from the kernel just now and owns it.
     unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
+}
+
+/// Kernels before 5.11 charge BPF memory to this limit; later ones ignore it, so a failure does not matter.
+pub(crate) fn raise_memlock() {
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: passes a pointer to a valid structure.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
 }
 
 /// What a tracing program is to be attached to.

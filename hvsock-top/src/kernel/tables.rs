@@ -8,7 +8,7 @@ use aya::{
 };
 use hvsock_common::{Walk, WalkEnd};
 
-use super::{Family, Mapped, Symbols, load::raise_memlock, verdict::words};
+use super::{Family, Mapped, Symbols, sys::raise_memlock, verdict::words};
 
 /// The program, built by `cargo xtask build-ebpf`.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/tables.bpf.o");
