@@ -95,6 +95,8 @@ pub struct Shown {
     pub height: Cell<usize>,
     /// The first row of each view's table.
     pub first: RefCell<HashMap<View, usize>>,
+    /// The connection that the list was last scrolled to.
+    pub followed: RefCell<Option<String>>,
 }
 
 /// Everything about the screen.

@@ -84,6 +84,21 @@ pub(super) fn drops(snapshot: &Snapshot) -> Sum {
     Sum::of(&[snapshot.opens.from_host.backlog_full, snapshot.totals.never_accepted])
 }
 
+/// Memory that rings take. While a connection is being opened its part is not known.
+pub(super) fn ring_memory(snapshot: &Snapshot) -> Sum {
+    if let Some(bytes) = snapshot.totals.ring_memory_bytes {
+        return Sum::of(&[Some(bytes)]);
+    }
+    let parts: Vec<_> = snapshot.connections.iter().map(|c| c.rings.memory_bytes).collect();
+    Sum { whole: false, ..Sum::of(&parts) }
+}
+
+/// How long senders have waited for room in all, those that wait now included.
+pub(super) fn stall_ns(snapshot: &Snapshot) -> Option<u64> {
+    let now = snapshot.connections.iter().map(|c| c.tx.stalled_for_ns);
+    now.fold(snapshot.totals.traffic.stall_ns, |sum, ns| Some(sum?.saturating_add(ns.unwrap_or(0))))
+}
+
 /// Connections whose sender waits for room at this moment.
 pub(super) fn stalled(snapshot: &Snapshot) -> Option<usize> {
     let known = |c: &Connection| c.tx.stalled_for_ns.is_some();
@@ -219,6 +234,23 @@ mod tests {
         assert_eq!(out_share(&connection), None);
         connection.rings.outgoing.size_bytes = Some(8);
         assert_eq!(out_share(&connection), None, "a ring smaller than what is reserved");
+    }
+
+    #[test]
+    fn a_wait_under_way_counts_and_memory_not_known_makes_a_lower_bound() {
+        let mut snapshot = Snapshot::blank(1);
+        snapshot.connections = vec![Connection::blank(1, 5000), Connection::blank(2, 5000)];
+        snapshot.totals.traffic.stall_ns = Some(5);
+        snapshot.connections[0].tx.stalled_for_ns = Some(7);
+        assert_eq!(stall_ns(&snapshot), Some(12));
+        snapshot.totals.traffic.stall_ns = None;
+        assert_eq!(stall_ns(&snapshot), None);
+        snapshot.totals.ring_memory_bytes = None;
+        snapshot.connections[0].rings.memory_bytes = Some(64);
+        snapshot.connections[1].rings.memory_bytes = None;
+        assert_eq!(ring_memory(&snapshot), Sum { known: 64, any: true, whole: false });
+        snapshot.connections.clear();
+        assert_eq!(ring_memory(&snapshot).value(), None);
     }
 
     #[test]

@@ -108,13 +108,15 @@ impl App {
             Some(at) => at.saturating_add_signed(by).min(last),
         };
         self.selected.insert(view, keys[to].clone());
+        // Whoever moves wants to see where to, also if it is where it was.
+        self.shown.followed.replace(None);
     }
 
     /// Enter: from a row to what it is about.
     fn open(&mut self) {
         let key = self.selection().map(str::to_owned);
         match (self.view, key) {
-            (View::Connections, Some(_)) => self.show(View::Detail),
+            (View::Connections, _) => self.show(View::Detail),
             (View::Overview, _) => self.show(View::Connections),
             (View::Listeners, Some(port)) => {
                 self.set_filter(&format!("port:{port}"));
@@ -122,7 +124,12 @@ impl App {
             }
             (View::Findings, Some(key)) => self.open_finding(&key),
             (View::Events, Some(number)) => self.open_event(&number),
-            (_, None) => self.step(0),
+            (_, None) => {
+                self.step(0);
+                if self.selection().is_some() {
+                    self.open();
+                }
+            }
             _ => {}
         }
     }

@@ -103,6 +103,34 @@ fn the_selection_follows_the_connection_not_the_row() {
 }
 
 #[test]
+fn a_connection_that_goes_does_not_take_the_list_with_it() {
+    let mut app = app();
+    let many: Vec<_> = (1..60).map(|relid| (relid, 0)).collect();
+    app.take(sending(1, &many));
+    press(&mut app, "2<down>");
+    let first = |app: &App| {
+        drawn(app, 120, 24);
+        app.shown.first.borrow()[&View::Connections]
+    };
+    assert_eq!((first(&app), app.connection()), (0, Some("1-1")));
+    app.take(sending(2, &many[1..]));
+    assert_eq!(ids(&app).last().map(String::as_str), Some("1-1"), "what is gone comes last");
+    assert_eq!(first(&app), 0);
+    // Whoever goes to the end wants to see it.
+    press(&mut app, "<up><end>");
+    assert!(first(&app) > 0);
+    assert!(text(&drawn(&app, 120, 24)).contains("gone"));
+}
+
+#[test]
+fn enter_looks_closer_also_where_nothing_is_selected() {
+    let mut app = app();
+    app.take(sending(1, &[(1, 0), (2, 0)]));
+    press(&mut app, "2<enter>");
+    assert_eq!((app.view, app.connection()), (View::Detail, Some("1-1")));
+}
+
+#[test]
 fn freezing_stops_the_picture_and_not_collection() {
     let mut app = app();
     app.take(sending(1, &[(1, 0)]));

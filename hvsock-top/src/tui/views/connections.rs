@@ -13,6 +13,12 @@ use crate::tui::{
 pub(super) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let rows = rows::connections(app);
     let selected = app.connection().and_then(|id| rows.iter().position(|row| row.connection.id == id));
+    // One that has gone takes the list with it only if it was chosen then: nobody wants to follow it to the end.
+    let chosen = app.shown.followed.borrow().as_deref() != app.connection();
+    let first = app.shown.first.borrow().get(&View::Connections).copied().unwrap_or(0);
+    let seen = first..first + usize::from(area.height.saturating_sub(1));
+    let selected = selected.filter(|row| chosen || rows[*row].gone_for_ns.is_none() || seen.contains(row));
+    app.shown.followed.replace(app.connection().map(str::to_owned));
     let sorted = app.sort.by.filter(|_| app.held.is_none());
     let sorted = sorted.and_then(|by| columns::ALL.iter().position(|which| *which == by));
     let grid = Grid {

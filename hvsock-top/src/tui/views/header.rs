@@ -75,7 +75,7 @@ pub(super) fn status(app: &App, area: Rect, buffer: &mut Buffer) {
         }
         return;
     };
-    let (words, role) = trust(snapshot);
+    let (words, role) = trust(snapshot, area.width);
     line.right(&format!("  {words} "), theme.style(role));
     let alive = format::or_dash(snapshot.totals.live_connections, format::count);
     let rate = |rate: Option<f64>| format::or_dash(rate, format::byte_rate);
@@ -88,9 +88,7 @@ pub(super) fn status(app: &App, area: Rect, buffer: &mut Buffer) {
             Some(0) => Role::Text,
             Some(_) => Role::Bad,
         };
-        // A sum of which a part is unknown may be larger.
-        let mark = if sum.any && !sum.whole { "≥" } else { "" };
-        (format!("{mark}{}", format::or_dash(sum.value(), format::count)), theme.style(role))
+        (at_least(sum, format::count), theme.style(role))
     };
     let (drops, drops_style) = lost(derive::drops(snapshot));
     line.whole(&[("  drops ", dim), (&drops, drops_style)]);
@@ -101,7 +99,7 @@ pub(super) fn status(app: &App, area: Rect, buffer: &mut Buffer) {
     let stalled = derive::stalled(snapshot).map(|n| n as u64);
     let role = if stalled.unwrap_or(0) > 0 { Role::Bad } else { Role::Text };
     line.whole(&[("  stalled ", dim), (&format::or_dash(stalled, format::count), theme.style(role))]);
-    let memory = format::or_dash(snapshot.totals.ring_memory_bytes, format::bytes);
+    let memory = at_least(derive::ring_memory(snapshot), format::bytes);
     line.whole(&[("  ring memory ", dim), (&memory, text)]);
     let relids = format!(
         "{}/{}",
@@ -111,8 +109,14 @@ pub(super) fn status(app: &App, area: Rect, buffer: &mut Buffer) {
     line.whole(&[("  channels ", dim), (&relids, text)]);
 }
 
+/// A sum of which a part is unknown may be larger.
+pub(super) fn at_least(sum: Sum, show: impl FnOnce(u64) -> String) -> String {
+    let mark = if sum.any && !sum.whole { "≥" } else { "" };
+    format!("{mark}{}", format::or_dash(sum.value(), show))
+}
+
 /// Whether anything was missed, in words.
-fn trust(snapshot: &crate::model::Snapshot) -> (String, Role) {
+fn trust(snapshot: &crate::model::Snapshot, width: u16) -> (String, Role) {
     let trust = Trust::of(snapshot);
     if snapshot.host.hv_sock == Module::Absent {
         return ("✘ hv_sock IS NOT LOADED".to_owned(), Role::Bad);
@@ -124,7 +128,11 @@ fn trust(snapshot: &crate::model::Snapshot) -> (String, Role) {
         return (format!("✘ BLIND: {} PROBES OFF", trust.blind), Role::Bad);
     }
     // With kprobes most kernels do not say what they did not deliver.
-    let none = if trust.silent > 0 { "✔ none known missed" } else { "✔ none missed" };
+    let none = match trust.silent {
+        0 => "✔ none missed",
+        _ if width < 100 => "✔ none known",
+        _ => "✔ none known missed",
+    };
     if trust.off > 0 {
         return (format!("{none}, {} probes off", trust.off), Role::Warn);
     }

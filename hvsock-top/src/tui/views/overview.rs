@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{above, below, beside, events, latency, waiting};
+use super::{above, below, beside, events, header, latency, waiting};
 use crate::{
     model::{Port, Severity, Snapshot},
     tui::{
@@ -212,13 +212,13 @@ fn closes(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) -> Re
             ("  other ", count(closes.other).into_owned()),
         ],
         &[
-            ("rings take ", format::or_dash(totals.ring_memory_bytes, format::bytes).into_owned()),
+            ("rings take ", header::at_least(derive::ring_memory(snapshot), format::bytes)),
             ("  channels ", format!("{} of {}", count(totals.relids_used), totals.relids_max)),
             ("  teardowns failed ", count(totals.teardown_failures).into_owned()),
         ],
         &[
             ("stalls ", count(totals.traffic.stalls).into_owned()),
-            ("  for ", format::or_dash(totals.traffic.stall_ns, format::duration).into_owned()),
+            ("  for ", format::or_dash(derive::stall_ns(snapshot), format::duration).into_owned()),
             ("  EAGAIN ", count(totals.traffic.eagain).into_owned()),
             ("  short writes ", count(totals.traffic.short_writes).into_owned()),
         ],

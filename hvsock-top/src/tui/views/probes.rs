@@ -67,7 +67,7 @@ pub(super) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
         line.put(format!("hvsock-top {} takes ", snapshot.tool.version), dim);
         line.put(cpu, theme.style(Role::Text)).put(" and ", dim);
         line.put(format::or_dash(snapshot.tool.resident_bytes, format::bytes), theme.style(Role::Text));
-        line.put("; what its programs take in the kernel is not in it", dim);
+        line.put("; its programs in the kernel not included", dim);
     }
     let probes = rows::probes(&snapshot);
     let selected = app.selection().and_then(|key| probes.iter().position(|p| p.event == key));
