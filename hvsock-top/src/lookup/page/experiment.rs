@@ -22,7 +22,7 @@ pub(super) fn section(
     writeln!(
         out,
         "<p>Linux {}; {}; made by <code>{}</code>.{quick} AF_HYPERV is the family of the patch as a module, over the kernel's own VMBus driver, with a \
-         simulated host; list, hash and pointer differ in the lookup alone. The host's own work is done in the \
+         simulated host; list, hash and pointer differ in the lookup alone. The idle connections are the guest's: in the patch each of them stays among the bound sockets, too. The host's own work is done in the \
          guest, too: it is in the whole life. Costs are instructions of the guest: they repeat, but know nothing of caches, which the laboratory above does.</p>\n{drawing}",
         escaped(&report.heading.kernel),
         escaped(&report.time),
@@ -61,26 +61,42 @@ fn lives(out: &mut String, report: &ExperimentReport, direction: Direction) -> f
     writeln!(
         out,
         "<h3>Connections opened by {}, one after the other</h3>\n<table><tr><th>sockets</th><th>idle</th><th>services</th><th>opens</th>\
-         <th>compared per lookup</th><th>lookup</th><th>of the open</th><th>compared when taken back</th><th>whole life</th></tr>",
+         <th>compared per lookup</th><th>lookup of the open</th><th>open</th><th>share</th><th>compared when taken back</th><th>all lookups</th><th>whole \
+         life</th></tr>",
         opened_by(direction)
     )?;
     for cell in cells {
         let lookup = cell.phase("lookup");
         writeln!(
             out,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             cell.variant.label(),
             cell.idle,
             cell.services,
             cell.opens,
             nodes(cell.bound.nodes_per_lookup()),
             known(lookup.and_then(|phase| phase.cost.mean), count),
+            known(lookup.and_then(|phase| Some(phase.cost.mean? / phase.share.filter(|s| *s > 0.0)?)), count),
             share(lookup.and_then(|phase| phase.share)),
             nodes(cell.connected.nodes_per_lookup()),
+            known(lookups(cell), count),
             known(cell.life.median.map(|n| n as f64), count),
         )?;
     }
-    writeln!(out, "</table>")
+    writeln!(out, "</table>")?;
+    if direction == Direction::ToHost {
+        writeln!(
+            out,
+            "<p>Two lookups of bound sockets each, whose mean is shown: connect() looks for a free name and goes past all, the open finds its own socket, which \
+             in the list is the first.</p>"
+        )?;
+    }
+    Ok(())
+}
+
+/// What all lookups of a connection's life cost, by the module's clock. `None` for hv_sock, which has none.
+fn lookups(cell: &OpenCell) -> Option<f64> {
+    Some((cell.bound.cost? + cell.connected.cost?) as f64 / f64::from(cell.opens.max(1)))
 }
 
 fn growth(out: &mut String, report: &ExperimentReport) -> fmt::Result {
@@ -122,7 +138,7 @@ fn rates(out: &mut String, report: &ExperimentReport) -> fmt::Result {
     }
     writeln!(
         out,
-        "<h3>As many as possible</h3>\n<p>Without probes. Connections per 10⁹ instructions; what the lookups are of all that was run; how long the family's \
+        "<h3>As many as possible</h3>\n<p>Without probes. Connections per 10⁹ instructions, from the first offer to the last open (what each runs has accept and close in it, too); what the lookups are of all that was run; how long the family's \
          one mutex was waited for, per connection.</p>\n<table><tr><th>sockets</th><th>opened by</th><th>idle</th><th>opens</th><th>per 10⁹</th>\
          <th>each runs</th><th>lookups</th><th>mutex waits</th></tr>"
     )?;
@@ -152,8 +168,9 @@ fn waits(out: &mut String, report: &ExperimentReport) -> fmt::Result {
     }
     writeln!(
         out,
-        "<h3>Binding while the host opens connections</h3>\n<table><tr><th>sockets</th><th>idle</th><th>threads</th><th>host opens</th><th>bind, median</th>\
-         <th>99 %</th><th>largest</th><th>mutex: waited for</th><th>held</th></tr>"
+        "<h3>Binding while the host opens connections</h3>\n<p>Instructions of the guest's one CPU: who waits for the mutex, or for the CPU, waits for what others run. \
+         hv_sock, which has no such mutex, shows what of it is the CPU.</p>\n<table><tr><th>sockets</th><th>idle</th><th>threads</th><th>host opens</th><th>bind, median</th>\
+         <th>99 %</th><th>largest</th><th>mutex: waits of locks</th><th>held in all</th></tr>"
     )?;
     for cell in cells {
         let figure = |n: Option<u64>| known(n.map(|n| n as f64), count);
@@ -167,7 +184,7 @@ fn waits(out: &mut String, report: &ExperimentReport) -> fmt::Result {
             figure(cell.bind.median),
             figure(cell.bind.p99),
             figure(cell.bind.max),
-            known(cell.mutex, |m| format!("{} of {} times", m.contended, m.locks)),
+            known(cell.mutex, |m| format!("{} of {}", m.contended, m.locks)),
             figure(cell.mutex.map(|m| m.held)),
         )?;
     }
@@ -178,7 +195,7 @@ fn waits(out: &mut String, report: &ExperimentReport) -> fmt::Result {
 fn checks(out: &mut String, report: &ExperimentReport) -> fmt::Result {
     writeln!(
         out,
-        "<h3>Predicted, and found</h3>\n<table><tr><th>predicted</th><th>found</th><th>holds</th></tr>"
+        "<h3>Predicted, and found</h3>\n<p>What is counted must be so in both virtual machines, the one whose clock counts instructions and the one whose clock does not.</p>\n<table><tr><th>predicted</th><th>found</th><th>holds</th></tr>"
     )?;
     for check in &report.checks {
         let holds = if check.holds { "yes" } else { "<b>NO</b>" };

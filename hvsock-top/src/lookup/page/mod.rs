@@ -50,9 +50,11 @@ fn write(out: &mut String, measured: Measured<'_>, drawing: &str, sockets: Optio
          <style>{STYLE}</style></head><body>\n<h1>What finding a socket costs</h1>\n\
          <blockquote>How does this work from performance point of view if there are many connected sockets and/or high frequency of \
          new connections? AFAICS most other families use a hash table for socket lookup.</blockquote>\n\
-         <p>Linux {}, {}; {}.</p>",
-        known(&machine.kernel),
+         <p>Three things are measured. The <em>laboratory</em> builds such structures and walks them in the kernel of one machine ({}, Linux {}; {}), in time. The \
+         <em>experiment</em> puts them into real sockets, over a simulated host, and counts instructions. <em>Live</em> watches opens on a guest. A channel is \
+         <em>taken back</em> when the host, told that the guest has closed it, rescinds it.</p>",
         known(&machine.cpu),
+        known(&machine.kernel),
         escaped(&lab.time)
     )?;
     if !lab.complete {
@@ -80,6 +82,7 @@ fn write(out: &mut String, measured: Measured<'_>, drawing: &str, sockets: Optio
         (Kind::Hit, Cache::Warm, "A socket at random, caches warm"),
         (Kind::Hit, Cache::Cold, "A socket at random, caches cold"),
         (Kind::Worst, Cache::Warm, "The socket that takes longest, caches warm"),
+        (Kind::Worst, Cache::Cold, "The socket that takes longest, caches cold"),
         (Kind::Miss, Cache::Warm, "A socket that is not there, caches warm"),
     ] {
         table(out, lab, kind, cache, title)?;
@@ -90,7 +93,8 @@ fn write(out: &mut String, measured: Measured<'_>, drawing: &str, sockets: Optio
     writeln!(
         out,
         "<h2>How far to trust this</h2>\n<p>{} lookups visited {} nodes, {}. Subtracted: {:.1} ns for a lookup that does not walk, {:.1} ns for each \
-         further run of a program. Ranges are quartiles of {} rounds; seed {}. Nobody else took a lock, and nothing was inserted meanwhile.</p>\n</body></html>",
+         further run of a program. Ranges are quartiles of {} rounds; seed {}. What differs by less than \
+         they are wide is noise, above all where sockets no longer fit the caches. Nobody else took a lock, and nothing was inserted meanwhile.</p>\n</body></html>",
         lab.cells.iter().map(|cell| cell.nodes.lookups).sum::<u64>(),
         lab.cells.iter().map(|cell| cell.nodes.visited).sum::<u64>(),
         if lab.is_exact() { "in every batch exactly those of theory" } else { "NOT those of theory" },
