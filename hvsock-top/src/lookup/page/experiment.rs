@@ -23,7 +23,7 @@ pub(super) fn section(
         out,
         "<p>Linux {}; {}; made by <code>{}</code>.{quick} AF_HYPERV is the family of the patch as a module, over the kernel's own VMBus driver, with a \
          simulated host; list, hash and pointer differ in the lookup alone. The idle connections are the guest's: in the patch each of them stays among the bound sockets, too. The host's own work is done in the \
-         guest, too: it is in the whole life. Costs are instructions of the guest: they repeat, but know nothing of caches, which the laboratory above does.</p>\n{drawing}",
+         guest, too: it is in the whole life. Costs are instructions of the guest: they repeat, but know nothing of caches, which the laboratory above does. The probes' own cost is in the lookup of an open, some 430, and in the open; it is not in all lookups, which the module counts itself.</p>\n{drawing}",
         escaped(&report.heading.kernel),
         escaped(&report.time),
         escaped(&report.heading.command),
