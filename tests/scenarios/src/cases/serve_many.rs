@@ -28,13 +28,13 @@ fn run() -> Result<()> {
     let serve = Serve::start(&[])?;
     let first = traffic::connect(5000)?;
     traffic::echo(&first, 100)?;
-    let few = agrees()?;
+    let few = agrees(1)?;
     let small = get(ADDRESS, "/metrics", "")?.bytes;
     let streams = traffic::connect_all(5000, MANY - 1)?;
     for stream in streams.iter().step_by(10) {
         traffic::echo(stream, 1000)?;
     }
-    let many = agrees()?;
+    let many = agrees(MANY)?;
     let large = get(ADDRESS, "/metrics", "")?.bytes;
     let (before, after) = (names(&few), names(&many));
     let differ: Vec<_> = before.symmetric_difference(&after).collect();
@@ -46,7 +46,7 @@ fn run() -> Result<()> {
     let whole = get(ADDRESS, "/snapshot", "")?;
     ensure!(whole.status == 200 && whole.bytes > 1000 * MANY, "{}", whole.head);
     drop((first, streams));
-    agrees()?;
+    agrees(0)?;
     serve.stop()
 }
 
@@ -56,10 +56,13 @@ fn names(series: &[Series]) -> BTreeSet<String> {
     lasting.map(|s| format!("{} {:?}", s.name, s.labels)).collect()
 }
 
-fn agrees() -> Result<Vec<Series>> {
+/// All is as the ledger says, and the tables that sockets are looked up in, which are read every 2 s at most, have all `connections`.
+fn agrees(connections: usize) -> Result<Vec<Series>> {
     serve::until(3 * LIMIT, "what the ledger says", || {
         let series = serve::scrape()?;
         metrics::exact(&series, &host::ledger()?)?;
+        let connected = serve::sum(&series, "hvsock_lookup_sockets", &[("table", "connected")])?;
+        ensure!(connected.to_bits() == (connections as f64).to_bits(), "{connected} sockets in the table");
         Ok(series)
     })
 }
