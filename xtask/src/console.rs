@@ -53,6 +53,18 @@ pub(crate) fn fatal(line: &str) -> Option<&'static str> {
     FATAL.iter().find(|(words, _)| line.contains(words)).map(|(_, name)| *name)
 }
 
+/// The flags of a crash that no CPU can have: bits above 21 of EFLAGS are reserved, and always 0 on a real one.
+///
+/// QEMU's emulation is known for it: where an instruction wrote what flags are computed from and its access to memory then faulted, that was
+/// taken for the flags themselves. What the guest does next, a double fault, says nothing about the kernel.
+pub(crate) fn impossible_flags(lines: &[String]) -> Option<&str> {
+    lines.iter().find_map(|line| {
+        let (_, flags) = line.split_once("EFLAGS: ")?;
+        let flags = flags.split_whitespace().next()?;
+        (u64::from_str_radix(flags, 16).ok()? >> 22 != 0).then_some(flags)
+    })
+}
+
 /// The status in init's last line, `hvguest: exit N`.
 pub(crate) fn exit_line(line: &str) -> Option<u8> {
     let (_, status) = line.split_once("hvguest: exit ")?;
@@ -73,6 +85,22 @@ pub(crate) fn tail(console: &[String]) -> &[String] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_that_no_cpu_has_are_the_emulators() {
+        let crash = |flags: &str| {
+            vec![
+                "Oops: double fault".to_owned(),
+                format!("[ 43.0] RSP: 0000:ffffc900011fbd00 EFLAGS: {flags}"),
+            ]
+        };
+        assert_eq!(impossible_flags(&crash("3e6fd2c2")), Some("3e6fd2c2"));
+        assert_eq!(impossible_flags(&crash("ffffffffffffffff")), Some("ffffffffffffffff"));
+        for usual in ["00010246", "00000293", "003f0fd7", "", "none"] {
+            assert_eq!(impossible_flags(&crash(usual)), None, "{usual}");
+        }
+        assert_eq!(impossible_flags(&[]), None);
+    }
 
     #[test]
     fn lines_are_put_together_from_pieces() {
