@@ -187,7 +187,7 @@ impl Session<'_> {
             count(text, "connect", to_host)?;
             count(text, "wait for accept", 1)
         })?;
-        self.keys("6", "the lookup", |text| has(text, "bound"))?;
+        self.keys("6", "the lookups and the tables", |text| shows::lookup(text, &ledger, guest))?;
         self.keys("7", "what is wrong", |text| {
             let waiting = ledger.of_service(OVERFLOW).filter(|c| c.opened_ns > 0).count() - 1;
             has(text, &format!("{waiting} connections wait to be accepted at port {OVERFLOW}"))?;

@@ -335,6 +335,34 @@ pub fn sums(text: &str, ledger: &Ledger, guest: &Guest<'_>) -> Result<()> {
     Ok(())
 }
 
+/// In the view of lookups, how many there were, and what is in the tables: whoever is connected, and of those bound who listens and who
+/// connected from the guest.
+pub fn lookup(text: &str, ledger: &Ledger, guest: &Guest<'_>) -> Result<()> {
+    let opened = opened(ledger, Direction::FromHost) + opened(ledger, Direction::ToHost);
+    let alive_of = |dir| alive(ledger).filter(|c| c.dir == dir).count();
+    let connected = alive(ledger).count();
+    let bound = alive_of(Direction::ToHost) + guest.listening.len();
+    for (name, values) in [
+        // Each open looks for a socket, also in vain; one whose backlog is full is found first.
+        ("lookups", vec![opened + refused(ledger).count()]),
+        ("in successful opens", vec![opened]),
+        ("live connections", vec![connected]),
+        ("listeners", vec![guest.listening.len()]),
+        ("channels in use", vec![connected]),
+        ("sockets", vec![bound, connected]),
+    ] {
+        let mut found = text.lines().filter_map(|line| {
+            let (_, after) = line.split_once(&format!("{name}  "))?;
+            let numbers: Option<Vec<usize>> =
+                after.split_whitespace().take(values.len()).map(|word| word.parse().ok()).collect();
+            numbers.filter(|numbers| numbers.len() == values.len())
+        });
+        let shown = found.next().with_context(|| format!("{name} is not there"))?;
+        ensure!(shown == values, "{name}: expected {values:?}, the screen shows {shown:?}");
+    }
+    Ok(())
+}
+
 /// The counts of the one connection of that service, in its own view.
 pub fn detail(text: &str, ledger: &Ledger, port: u32) -> Result<()> {
     let mut mine = ledger.of_service(port).filter(|c| c.live());
