@@ -13,6 +13,8 @@ use aya_ebpf::{
 };
 use hvsock_common::{SEARCH_STEPS, Search, Searched};
 
+use crate::HEAD;
+
 /// Where and how to search; the loader replaces it before the programs load.
 #[unsafe(no_mangle)]
 static SEARCH: Search = Search {
@@ -34,9 +36,6 @@ static SEARCHED: Array<Searched> = Array::with_max_entries(2, BPF_F_MMAPABLE);
 
 const BOUND: u32 = 0;
 const CONNECTED: u32 = 1;
-
-/// Bytes of a list head.
-const HEAD: u64 = 16;
 
 /// One value of [`SEARCH`]. The read is volatile, or the compiler would believe the value in this file.
 macro_rules! of {

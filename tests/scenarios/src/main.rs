@@ -9,7 +9,6 @@ mod cases;
 mod compare;
 mod doctor;
 mod events;
-mod family;
 mod faults;
 mod histograms;
 mod interrupt;

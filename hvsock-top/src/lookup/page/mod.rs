@@ -12,7 +12,7 @@ use super::{
     live::LiveReport,
     plot,
 };
-use words::{count, escaped, range, time};
+use words::{count, escaped, known, range, share, time};
 
 /// What there is to report on.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ pub fn html(measured: Measured<'_>) -> Result<String, String> {
 fn write(out: &mut String, measured: Measured<'_>, drawing: &str, sockets: Option<&str>) -> fmt::Result {
     let Measured { lab, live, experiment } = measured;
     let machine = &lab.machine;
-    let known = |text: &Option<String>| escaped(text.as_deref().unwrap_or("unknown"));
+    let name = |text: &Option<String>| escaped(text.as_deref().unwrap_or("unknown"));
     writeln!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>What finding a socket costs</title>\
@@ -53,8 +53,8 @@ fn write(out: &mut String, measured: Measured<'_>, drawing: &str, sockets: Optio
          <p>Three things are measured. The <em>laboratory</em> builds such structures and walks them in the kernel of one machine ({}, Linux {}; {}), in time. The \
          <em>experiment</em> puts them into real sockets, over a simulated host, and counts instructions. <em>Live</em> watches opens on a guest. A channel is \
          <em>taken back</em> when the host, told that the guest has closed it, rescinds it.</p>",
-        known(&machine.cpu),
-        known(&machine.kernel),
+        name(&machine.cpu),
+        name(&machine.kernel),
         escaped(&lab.time)
     )?;
     if !lab.complete {
@@ -122,7 +122,7 @@ fn table(out: &mut String, lab: &LabReport, kind: Kind, cache: Cache, title: &st
     for size in sizes(lab) {
         write!(out, "<tr><td>{size}</td>")?;
         for structure in Structure::ALL {
-            let text = lab.cell(structure, size, kind, cache).map_or_else(|| "–".to_owned(), range);
+            let text = known(lab.cell(structure, size, kind, cache), range);
             write!(out, "<td>{text}</td>")?;
         }
         writeln!(out, "</tr>")?;
@@ -143,7 +143,7 @@ fn rates(out: &mut String, lab: &LabReport) -> fmt::Result {
         for structure in [Structure::ListByGuid, Structure::ListByChannel] {
             for cache in Cache::ALL {
                 let cell = lab.cell(structure, size, Kind::Hit, cache).filter(|cell| cell.ns.median >= 1.0);
-                let rate = cell.map_or_else(|| "–".to_owned(), |cell| count(1e9 / cell.ns.median));
+                let rate = known(cell, |cell| count(1e9 / cell.ns.median));
                 write!(out, "<td>{rate}</td>")?;
             }
         }
@@ -165,16 +165,15 @@ fn opens(out: &mut String, live: Option<&LiveReport>) -> fmt::Result {
         escaped(&live.time),
         live.observed_ns as f64 / 1e9
     )?;
-    let known = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
     for phase in &live.phases {
         writeln!(
             out,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escaped(&phase.name),
-            known(phase.count.map(|n| n.to_string())),
-            known(phase.p50_ns.map(|ns| time(ns as f64))),
-            known(phase.p99_ns.map(|ns| time(ns as f64))),
-            known(phase.share.map(|share| format!("{:.2} %", 100.0 * share)))
+            known(phase.count, |n| n.to_string()),
+            known(phase.p50_ns, |ns| time(ns as f64)),
+            known(phase.p99_ns, |ns| time(ns as f64)),
+            share(phase.share)
         )?;
     }
     writeln!(out, "</table>")?;
@@ -185,7 +184,7 @@ fn opens(out: &mut String, live: Option<&LiveReport>) -> fmt::Result {
                 "<p>{name} sockets: {}, longest chain {}, {} looked at to find one.</p>",
                 table.sockets,
                 table.longest,
-                known(table.nodes_per_hit.map(|nodes| format!("{nodes:.2}")))
+                known(table.nodes_per_hit, |nodes| format!("{nodes:.2}"))
             )?;
         }
     }

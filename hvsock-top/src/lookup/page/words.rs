@@ -28,7 +28,7 @@ pub(super) fn count(n: f64) -> String {
 
 /// A part of something.
 pub(super) fn share(part: Option<f64>) -> String {
-    part.map_or_else(|| "–".to_owned(), |part| format!("{:.2} %", 100.0 * part))
+    known(part, |part| format!("{:.2} %", 100.0 * part))
 }
 
 /// What may not be known.

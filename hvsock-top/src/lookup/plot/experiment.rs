@@ -4,11 +4,11 @@ use plotters::{
     coord::Shift,
     prelude::{
         BLACK, ChartBuilder, Circle, Color as _, DrawingArea, IntoDrawingArea as _, LineSeries, PathElement,
-        RGBColor, SVGBackend, SeriesLabelPosition, WHITE,
+        RGBColor, SVGBackend, WHITE,
     },
 };
 
-use super::{Failed, SIZE};
+use super::{Failed, SIZE, legend};
 use crate::lookup::experiment::{Direction, ExperimentReport, OpenCell, Unit, Variant};
 
 /// As in the laboratory's drawing, for what is alike.
@@ -76,10 +76,5 @@ fn panel<'a>(
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK.mix(0.3))
-        .draw()
+    legend(&mut chart)
 }

@@ -3,10 +3,11 @@
 mod experiment;
 
 use plotters::{
-    coord::Shift,
+    coord::{Shift, ranged1d::Ranged},
     prelude::{
-        BLACK, ChartBuilder, Circle, Color as _, DrawingArea, DrawingAreaErrorKind, IntoDrawingArea as _,
-        IntoLogRange as _, LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition, WHITE,
+        BLACK, Cartesian2d, ChartBuilder, ChartContext, Circle, Color as _, DrawingArea,
+        DrawingAreaErrorKind, IntoDrawingArea as _, IntoLogRange as _, LineSeries, PathElement, RGBColor,
+        SVGBackend, SeriesLabelPosition, WHITE,
     },
 };
 
@@ -111,6 +112,13 @@ fn panel<'a>(
             cells.iter().map(|c| Circle::new(point(c.sockets, c.ns.median), 3, colour.filled())),
         )?;
     }
+    legend(&mut chart)
+}
+
+/// What each line stands for.
+fn legend<'a, X: Ranged, Y: Ranged>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
+) -> Result<(), Failed<'a>> {
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)

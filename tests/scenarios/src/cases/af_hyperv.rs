@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use hvsock_guest::af_hyperv::{Counts, LOOKUPS, in_place};
 use hvsock_guest::vsock::Listener;
 use hvsock_guest::{host, traffic};
 
 use super::backlog;
 use crate::compare;
-use crate::family::{Counts, LOOKUPS, af_hyperv};
 use crate::once;
 use crate::runner::Scenario;
 use crate::steps;
@@ -25,9 +25,9 @@ pub(super) const SCENARIO: Scenario = Scenario {
 
 fn run() -> Result<()> {
     for lookup in LOOKUPS {
-        af_hyperv(&format!("lookup={lookup}"), || one(lookup)).with_context(|| format!("lookup={lookup}"))?;
+        in_place(&format!("lookup={lookup}"), || one(lookup)).with_context(|| format!("lookup={lookup}"))?;
     }
-    af_hyperv("capable_only=0", everybody_may)
+    in_place("capable_only=0", everybody_may)
 }
 
 fn one(lookup: &str) -> Result<()> {

@@ -4,11 +4,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use hvsock_guest::af_hyperv::in_place;
 use hvsock_guest::{host, traffic};
 
 use super::fields::occupancy;
 use crate::compare;
-use crate::family::af_hyperv;
 use crate::runner::Scenario;
 use crate::snapshot::number;
 use crate::steps;
@@ -49,7 +49,7 @@ fn run() -> Result<()> {
         steps: &[4, 8, 16],
         by_2016_rule: 1,
     };
-    af_hyperv("", || fill(&page)).context("threshold of a page")?;
+    in_place("", || fill(&page)).context("threshold of a page")?;
     // A fourth one, cut so that a FIN still fits.
     let less = Full {
         payload: 16_216,
@@ -59,7 +59,7 @@ fn run() -> Result<()> {
         steps: &[4, 8, 12, 16],
         by_2016_rule: 2,
     };
-    af_hyperv("threshold=1000", || fill(&less)).context("threshold=1000")
+    in_place("threshold=1000", || fill(&less)).context("threshold=1000")
 }
 
 fn fill(full: &Full) -> Result<()> {

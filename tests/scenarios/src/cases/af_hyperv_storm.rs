@@ -4,9 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
+use hvsock_guest::af_hyperv::{Counts, LOOKUPS, in_place};
 use hvsock_guest::{host, traffic};
 
-use crate::family::{Counts, LOOKUPS, af_hyperv};
 use crate::once;
 use crate::runner::Scenario;
 use crate::steps;
@@ -26,7 +26,7 @@ const THREADS: usize = 4;
 
 fn run() -> Result<()> {
     LOOKUPS.iter().try_for_each(|lookup| {
-        af_hyperv(&format!("lookup={lookup}"), || {
+        in_place(&format!("lookup={lookup}"), || {
             storm(125, None)?;
             let top = Top::start()?;
             storm(40, Some(&top))?;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use hvsock_guest::af_hyperv::{Counts, LOOKUPS, in_place};
 use hvsock_guest::host;
 use hvsock_guest::vsock::{Listener, Stream};
 use serde_json::json;
 
 use crate::compare;
-use crate::family::{Counts, LOOKUPS, af_hyperv};
 use crate::once;
 use crate::runner::Scenario;
 use crate::schema;
@@ -35,7 +35,7 @@ const APART: u32 = 18;
 
 fn run() -> Result<()> {
     for lookup in LOOKUPS {
-        af_hyperv(&format!("lookup={lookup}"), || one(lookup)).with_context(|| format!("lookup={lookup}"))?;
+        in_place(&format!("lookup={lookup}"), || one(lookup)).with_context(|| format!("lookup={lookup}"))?;
     }
     Ok(())
 }
