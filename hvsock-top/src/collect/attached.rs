@@ -6,6 +6,7 @@ use aya::maps::Map;
 use hvsock_common::{ConnRecord, CpuCounters, Hook, MAX_RELIDS, PortKey, PortRecord};
 
 use super::{
+    clock::Moment,
     counters::{self, Sums},
     older::Older,
     ports,
@@ -40,6 +41,8 @@ pub(super) struct Before {
 
 /// What the kernel's tables say, at one moment.
 pub(super) struct Reading {
+    /// Taken just before all the rest: what had happened by then is in it.
+    pub moment: Moment,
     pub ports: Vec<(PortKey, PortRecord)>,
     pub pass: Pass,
     pub sums: Sums,
@@ -114,6 +117,7 @@ impl Attached {
     pub(super) fn read(&self, before: &Before) -> anyhow::Result<Reading> {
         let mut first = counters::sum(&self.cpus, &before.sums);
         for attempt in 1.. {
+            let moment = Moment::now();
             let ports = ports::read(&self.loaded)?;
             let idle = self.older.as_ref().map(|older| older.idle(&self.slots));
             let mut pass = slots::read(&self.slots);
@@ -123,7 +127,7 @@ impl Attached {
             let second = counters::sum(&self.cpus, &before.sums);
             let whole = second.accounting.iter().all(counters::adds_up);
             if (first.closed.connections == second.closed.connections && whole) || attempt == TRIES {
-                return Ok(Reading { ports: ports::add(ports, &before.ports), pass, sums: second });
+                return Ok(Reading { moment, ports: ports::add(ports, &before.ports), pass, sums: second });
             }
             first = second;
         }

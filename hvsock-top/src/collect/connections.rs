@@ -124,9 +124,10 @@ pub(super) fn owner(record: &ConnRecord) -> (Option<u32>, Option<String>) {
     (Some(record.pid), name::of(&record.comm))
 }
 
-/// How long a wait that began at `since` (0: none) has lasted.
+/// How long a wait that began at `since` (0: none) has lasted. One that began while the records were being read, after `moment`, is not
+/// told as none.
 fn lasting(since: u64, moment: &Moment) -> u64 {
-    if since == 0 { 0 } else { moment.ns.saturating_sub(since) }
+    if since == 0 { 0 } else { moment.ns.saturating_sub(since).max(1) }
 }
 
 fn sent(record: &ConnRecord, moment: &Moment, sight: Sight) -> Sent {
@@ -227,5 +228,19 @@ fn latency(record: &ConnRecord, sight: Sight) -> ConnectionLatency {
         accept_wait_ns: known(phases.accept_wait_ns),
         first_byte_ns: known(phases.first_byte_ns).filter(|_| sight.of_all(FIRST_BYTE)),
         close_ns: known(phases.close_ns).filter(|_| sight.of_all(CLOSE)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_never_told_as_none() {
+        let moment = Moment::now();
+        assert_eq!(lasting(0, &moment), 0);
+        assert_eq!(lasting(moment.ns - 5, &moment), 5);
+        assert_eq!(lasting(moment.ns, &moment), 1);
+        assert_eq!(lasting(moment.ns + 5, &moment), 1);
     }
 }

@@ -7,7 +7,7 @@ use hvsock_common::{ConnRecord, Hook};
 
 use super::{
     attached::{Attached, Before, Presence, Reading},
-    clock::{Moment, monotonic_ns},
+    clock::monotonic_ns,
     connections::{Sight, describe},
     counters::{self, Sums},
     events::SENDERS,
@@ -237,8 +237,7 @@ impl Source for Live {
             Some(older) => older.listeners(),
             None => listeners::read(&mut self.attached.loaded)?,
         };
-        let Reading { ports, pass, sums } = self.attached.read(&self.before)?;
-        let moment = Moment::now();
+        let Reading { moment, ports, pass, sums } = self.attached.read(&self.before)?;
         self.torn += pass.torn;
         let loaded = &self.attached.loaded;
         // What cannot happen is not missed.

@@ -15,11 +15,12 @@ pub const SCHEMA: u32 = 1;
 pub struct Snapshot {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// When it was taken, RFC 3339, wall clock.
+    /// When it was taken, RFC 3339, wall clock: connections, counts and durations are read just after it, so they hold all that had happened
+    /// by then.
     pub time: String,
     /// Time since the Snapshot before; `None` for the first.
     pub interval_ns: Option<u64>,
-    /// Time since the guest booted (CLOCK_MONOTONIC).
+    /// The same moment as time since the guest booted (CLOCK_MONOTONIC).
     pub uptime_ns: u64,
     /// Time since the probes were attached: nothing older was counted.
     pub observed_ns: Option<u64>,

@@ -30,9 +30,9 @@ pub(super) const SCENARIO: Scenario = Scenario {
 const TIMEOUT: u64 = 7_000_000_000;
 const GAVE_UP: Duration = Duration::from_millis(9500);
 
-/// So many are closed one after the other while hvsock-top starts.
-const CLOSING: usize = 30;
-const PAUSE: Duration = Duration::from_millis(500);
+/// So many are closed one after the other while hvsock-top starts; so densely that one is while the Snapshot is being read.
+const CLOSING: usize = 600;
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// So long the host keeps an open waiting for its answer; hvsock-top starts meanwhile.
 const HELD_MS: u64 = 12_000;
@@ -149,11 +149,12 @@ fn closing(open: &mut Vec<Stream>) -> Result<()> {
     let now = snapshot.number("uptime_ns")?;
     closed.retain(|(_, at)| now.checked_sub(*at).is_some_and(|ns| ns < TIMEOUT));
     ensure!(!closed.is_empty(), "none was closed in time");
-    for (port, _) in closed {
+    for (port, at) in closed {
         let mut found = snapshot.connections()?.iter().filter(|v| v["local_port"] == port);
         let value =
             found.next().with_context(|| format!("{port}, which the guest has closed, is missing"))?;
-        ensure!(value["state"] == "closing", "the guest has closed it: {value}");
+        let ago = now - at;
+        ensure!(value["state"] == "closing", "the guest closed it {ago} ns before the Snapshot: {value}");
         // Those that were open for a moment longer had an owner to be found.
         ensure!(value["pid"].is_null() || value["pid"] == std::process::id(), "nobody else had it: {value}");
     }
