@@ -42,6 +42,7 @@ pub(super) fn run(args: &EventsArgs, live: &LiveArgs) -> Result<(), Failure> {
 fn watch(stop: &Stop, live: &LiveArgs, printer: &mut Printer) -> Result<(), Failure> {
     let mut options = live.options();
     options.events = true;
+    options.without_tables = true;
     let mut source = Live::attach(&options)?;
     let mut log = KernelLog::begin(&mut source, live.verbose);
     let mut events = Events::new(&mut source)?;

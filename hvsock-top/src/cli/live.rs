@@ -37,6 +37,7 @@ impl LiveArgs {
             events: false,
             empty: false,
             count_nodes: self.count_nodes,
+            without_tables: false,
         }
     }
 }

@@ -72,7 +72,9 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, NotLoaded> {
                 Ok(symbols) => {
                     loaded.facts.vmbus_version = loaded.vmbus_version(&symbols);
                     let family = loaded.facts.family;
-                    loaded.tables = loaded.timing.of("tables", || Tables::load(&symbols, family));
+                    if !options.without_tables {
+                        loaded.tables = loaded.timing.of("tables", || Tables::load(&symbols, family));
+                    }
                     loaded.searches = Searches::attach(options, &symbols, &types, family);
                 }
                 Err(blind) => {
@@ -116,8 +118,8 @@ fn prepare(
         facts,
         fields,
         counts_skipped: types.offset(SKIPPED).is_some(),
-        tables: Err(Unread::Kernel("not looked for yet".into())),
-        searches: Err("not looked for yet".into()),
+        tables: Err(Unread::Kernel("nobody has asked for them".into())),
+        searches: Err("nobody has asked for them".into()),
         timing,
     };
     Ok((loaded, types))

@@ -35,6 +35,8 @@ pub struct LoadOptions {
     pub empty: bool,
     /// The nodes that AF_HYPERV's lookups go past are counted.
     pub count_nodes: bool,
+    /// The tables in which sockets are looked up will not be read: what reads them takes the verifier longer than any other program.
+    pub without_tables: bool,
 }
 
 /// Everything attached. Dropping it detaches everything.
