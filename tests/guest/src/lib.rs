@@ -7,6 +7,7 @@ pub mod af_hyperv;
 pub mod family;
 pub mod host;
 pub mod ledger;
+pub mod release;
 pub mod traffic;
 pub mod vsock;
 

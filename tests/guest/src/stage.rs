@@ -22,6 +22,9 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 const ECHO: [u32; 4] = [5701, 5702, 5703, 5704];
 /// The same, for connections that come and go.
 const SHORT: u32 = 5705;
+/// A service of the host that takes so long to answer an open, with a connection.
+const HELD: u32 = 5706;
+const HELD_MS: u32 = 400;
 /// A service of the host that does not read until it is told to.
 const STALL: u32 = 5711;
 /// A service of the host that does not answer.
@@ -42,6 +45,7 @@ pub(crate) fn run(path: &Path) -> Result<()> {
     for port in ECHO.iter().chain([&SHORT]) {
         host(&format!("mode {port} echo"))?;
     }
+    host(&format!("mode {HELD} hold {HELD_MS}"))?;
     host(&format!("mode {STALL} stall"))?;
     host(&format!("mode {SILENT} ignore"))?;
     // The guest says nothing of those it drops: the host must not take an offer back before the guest has come to it.
@@ -80,6 +84,7 @@ fn say(port: &mut File, text: &str) -> Result<()> {
 /// What is going on.
 #[derive(Default)]
 struct Stage {
+    held: Option<Stream>,
     echoes: Vec<Arc<Stream>>,
     live: Vec<JoinHandle<Result<()>>>,
     rest: Arc<AtomicBool>,
@@ -103,8 +108,9 @@ impl Stage {
         Ok(String::new())
     }
 
-    /// A connection to each echo; they have carried different amounts.
+    /// A connection that the host took long to answer, and one to each echo; they have carried different amounts.
     fn open(&mut self) -> Result<()> {
+        self.held = Some(traffic::connect(HELD)?);
         for (port, n) in ECHO.into_iter().zip(0_usize..) {
             let stream = traffic::connect(port)?;
             traffic::echo(&stream, 700 + 9_000 * n * n)?;
@@ -198,6 +204,7 @@ impl Stage {
     fn close(&mut self) -> Result<()> {
         self.rest()?;
         self.dropping = None;
+        self.held = None;
         self.echoes.clear();
         host("release")?;
         wait_ledger("all connections are gone", PATIENCE, |l| l.live().next().is_none())?;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result, bail, ensure};
 use hvsock_guest::family::Family;
 use hvsock_guest::ledger::{Conn, Direction, Ledger, State};
+use hvsock_guest::release::{self, COUNTS_SKIPPED};
 use serde_json::Value;
 
 use crate::snapshot::{Snapshot, number};
@@ -245,15 +246,11 @@ fn counts_missed(snapshot: &Snapshot, event: &str) -> Result<bool> {
     let probe = snapshot.list("probes")?.iter().find(|p| p["event"] == event);
     let probe = probe.with_context(|| format!("no probe {event}"))?;
     let release = snapshot.at("host/kernel").and_then(Value::as_str).context("no host/kernel")?;
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        anyhow::bail!("not a release: {release}")
-    };
-    Ok(match probe["backend"].as_str() {
-        Some("kprobe") => false,
-        Some("tracepoint") => (major, minor) >= (6, 7),
-        _ => true,
-    })
+    match probe["backend"].as_str() {
+        Some("kprobe") => Ok(false),
+        Some("tracepoint") => release::is_from(release, COUNTS_SKIPPED),
+        _ => Ok(true),
+    }
 }
 
 /// Nothing was missed, and hvsock-top says so.

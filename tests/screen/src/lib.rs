@@ -1,9 +1,10 @@
 //! Runs a program on a terminal of its own and reads what its screen shows. For tests.
 //!
-//! [`sheet`] reads tables, [`shows`] holds what hvsock-top shows to the simulated host's ledger.
+//! [`sheet`] reads tables, [`shows`] holds what hvsock-top shows to the simulated host's ledger, [`times`] the durations.
 
 pub mod sheet;
 pub mod shows;
+pub mod times;
 
 use std::{
     fs::File,

@@ -134,6 +134,23 @@ pub fn read_duration(text: &str) -> Result<f64> {
     read(text, &[("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)])
 }
 
+/// The nanoseconds that an age on the screen stands for, and how much longer it may be.
+pub fn read_age(text: &str) -> Result<(u64, u64)> {
+    let second = 1_000_000_000;
+    let units = [("d", 86_400 * second), ("h", 3_600 * second), ("m", 60 * second), ("s", second)];
+    let (mut rest, mut sum, mut step) = (text, 0, 0);
+    for (name, factor) in units {
+        if let Some((number, after)) = rest.split_once(name) {
+            let number: f64 = number.parse().with_context(|| format!("not an age: {text}"))?;
+            sum += (number * factor as f64).round() as u64;
+            step = if text.contains('.') { factor / 10 } else { factor };
+            rest = after;
+        }
+    }
+    ensure!(rest.is_empty() && step > 0, "not an age: {text}");
+    Ok((sum, step))
+}
+
 fn read(text: &str, units: &[(&str, f64)]) -> Result<f64> {
     let (number, unit) = text.split_once(' ').with_context(|| format!("no number with a unit: {text}"))?;
     let found = units.iter().find(|(name, _)| *name == unit);
@@ -183,6 +200,11 @@ mod tests {
         }
         assert!((read_duration("1.50 ms")? - 1.5e6).abs() < 1.0);
         assert!(read_duration("–").is_err() && read_bytes("1 s").is_err());
+        assert_eq!(read_age("6.9s")?, (6_900_000_000, 100_000_000));
+        assert_eq!(read_age("42s")?, (42_000_000_000, 1_000_000_000));
+        assert_eq!(read_age("1m05s")?, (65_000_000_000, 1_000_000_000));
+        assert_eq!(read_age("2h01m")?, (7_260_000_000_000, 60_000_000_000));
+        assert!(read_age("–").is_err() && read_age("").is_err() && read_age("5").is_err());
         assert_eq!(
             (percent(0, 7), percent(1, 1000), percent(7, 7)),
             ("0%".into(), "<1%".into(), "100%".into())

@@ -109,21 +109,38 @@ fn run() -> Result<()> {
     streams.drain(..).try_for_each(traffic::close)?;
     let gone = steps::all_gone()?;
     top.wait("no slot and no latency is left of them", |s| {
-        ensure!(s.connections()?.is_empty(), "connections remain: {:?}", s.connections()?);
-        compare::expect(s, "totals/closed_connections", gone.conns.len() as u64)?;
-        let closes = s.sum("closes")?;
-        ensure!(closes == gone.conns.len() as u64, "closes: {closes} of {}", gone.conns.len());
-        compare::expect(s, "totals/never_accepted", 0)?;
-        compare::expect(s, "opens/to_host/ok", 0)?;
-        let latency = s.at("latency").and_then(Value::as_object).context("no latency")?;
-        for (name, histogram) in latency {
-            ensure!(histogram["count"] == 0, "latency/{name} has entries of older connections: {histogram}");
-        }
+        no_trace(s, gone.conns.len() as u64)?;
         compare::accounting(s)
     })?;
 
-    // Their relids are used again, and nothing of them shows.
+    used_again(&top)?;
+    top.stop()
+}
+
+/// So many connections are gone that were there before, and nothing but their ends was counted of them.
+pub(super) fn no_trace(s: &Snapshot, older: u64) -> Result<()> {
+    ensure!(s.connections()?.is_empty(), "connections remain: {:?}", s.connections()?);
+    compare::expect(s, "totals/closed_connections", older)?;
+    let closes = s.sum("closes")?;
+    ensure!(closes == older, "closes: {closes} of {older}");
+    compare::expect(s, "totals/never_accepted", 0)?;
+    compare::expect(s, "opens/to_host/ok", 0)?;
+    no_latency(s)
+}
+
+/// No latency of theirs was measured.
+pub(super) fn no_latency(s: &Snapshot) -> Result<()> {
+    let latency = s.at("latency").and_then(Value::as_object).context("no latency")?;
+    for (name, histogram) in latency {
+        ensure!(histogram["count"] == 0, "latency/{name} has entries of older connections: {histogram}");
+    }
+    Ok(())
+}
+
+/// The relids of older connections are used again, and nothing of those shows.
+pub(super) fn used_again(top: &Top) -> Result<()> {
     host::host("reset")?;
+    let myself = std::process::id();
     let mut streams = traffic::connect_all(5000, 4)?;
     let ledger = host::ledger()?;
     top.wait("new connections in the same slots", |s| {
@@ -135,8 +152,7 @@ fn run() -> Result<()> {
         compare::accounting(s)
     })?;
     streams.drain(..).try_for_each(traffic::close)?;
-    steps::all_gone()?;
-    top.stop()
+    steps::all_gone().map(drop)
 }
 
 /// The connections are known as old, and belong to whom `owner` says; of those it says nothing about nobody knows.

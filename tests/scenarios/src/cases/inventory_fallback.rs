@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, ensure};
 use hvsock_guest::ledger::Direction;
 use hvsock_guest::vsock::Listener;
 use hvsock_guest::{host, traffic};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::inventory::{Other, listener, owners};
+use super::inventory::{Other, listener, no_latency, no_trace, owners, used_again};
 use crate::compare;
 use crate::runner::Scenario;
 use crate::snapshot::Snapshot;
@@ -118,33 +118,14 @@ fn run() -> Result<()> {
     streams.drain(..).try_for_each(traffic::close)?;
     steps::all_gone()?;
     top.wait("no slot, no listener and no latency is left of them", |s| {
-        ensure!(s.connections()?.is_empty(), "connections remain: {:?}", s.connections()?);
         for l in s.list("listeners")? {
             ensure!(l["port"] == 6002 && l["pid"].is_null(), "nobody listens there any more: {l}");
         }
-        compare::expect(s, "totals/closed_connections", OLDER)?;
-        let closes = s.sum("closes")?;
-        ensure!(closes == OLDER, "closes: {closes} of {OLDER}");
-        compare::expect(s, "totals/never_accepted", 0)?;
-        compare::expect(s, "opens/to_host/ok", 0)?;
-        no_latency(s)?;
+        no_trace(s, OLDER)?;
         compare::accounting(s)
     })?;
 
-    // Their relids are used again, and nothing of them shows.
-    host::host("reset")?;
-    let mut streams = traffic::connect_all(5000, 4)?;
-    let ledger = host::ledger()?;
-    top.wait("new connections in the same slots", |s| {
-        compare::live(s, &ledger)?;
-        for value in s.connections()? {
-            ensure!(value["known_since_start"] == true, "it was seen from its beginning: {value}");
-            ensure!(value["pid"] == myself && !value["age_ns"].is_null(), "owner or age is wrong: {value}");
-        }
-        compare::accounting(s)
-    })?;
-    streams.drain(..).try_for_each(traffic::close)?;
-    steps::all_gone()?;
+    used_again(&top)?;
     top.stop()
 }
 
@@ -162,13 +143,4 @@ fn nothing_counted(s: &Snapshot) -> Result<()> {
         compare::expect(s, path, 0)?;
     }
     no_latency(s)
-}
-
-/// Older connections stay out of the histograms.
-pub(super) fn no_latency(s: &Snapshot) -> Result<()> {
-    let latency = s.at("latency").and_then(Value::as_object).context("no latency")?;
-    for (name, histogram) in latency {
-        ensure!(histogram["count"] == 0, "latency/{name} has entries of older connections: {histogram}");
-    }
-    Ok(())
 }

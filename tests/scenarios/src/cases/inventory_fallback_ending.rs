@@ -9,7 +9,8 @@ use hvsock_guest::vsock::{Listener, Stream};
 use hvsock_guest::{host, traffic};
 use serde_json::Value;
 
-use super::inventory_fallback::{WITHOUT, no_latency};
+use super::inventory::no_latency;
+use super::inventory_fallback::WITHOUT;
 use crate::compare;
 use crate::once;
 use crate::runner::Scenario;

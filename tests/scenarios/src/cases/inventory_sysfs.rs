@@ -7,7 +7,8 @@ use hvsock_guest::vsock::Listener;
 use hvsock_guest::{host, traffic};
 use serde_json::Value;
 
-use super::inventory_fallback::{WITHOUT, no_latency, serves};
+use super::inventory::no_latency;
+use super::inventory_fallback::{WITHOUT, serves};
 use crate::compare;
 use crate::once;
 use crate::runner::Scenario;

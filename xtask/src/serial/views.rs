@@ -1,121 +1,22 @@
-//! The terminal interface over the guest's serial line, with live traffic: what a person sees who runs `cargo xtask demo`.
-//!
-//! `xtask vm --tty` runs on a terminal of its own, and in it hvsock-top on the guest's serial line. Keys go in there, and the screen
-//! is what comes out. What moves in the guest is asked for over its console (`stage`), and the ledger is read there too: at rest each
-//! number on the screen must be the ledger's, and the ledger the same before and after.
+//! What each view must show, and when.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use hvsock_guest::ledger::{Conn, Ledger};
-use hvsock_screen::Screen;
 use hvsock_screen::sheet::{Column, Sheet, bytes, read_bytes, read_duration};
 use hvsock_screen::shows::{self, CONNECTIONS_80, CONNECTIONS_120, Guest, LISTENERS_80, LISTENERS_120, has};
+use hvsock_screen::times::{self, Span};
 
-use crate::paths;
-use crate::stage::{Socket, Stage};
-
-/// What to call it with `--only`, and in results.
-pub(crate) const NAME: &str = "serial";
-
-/// What this can take at most, to order it among guests that run scenarios.
-pub(crate) const WEIGHT: u64 = 120;
-
-/// What runs on the serial line. hvsock-top in the foreground; what comes after it shows whether the terminal is as before.
-const SESSION: &str = "guest stage /dev/ttyS0 & echo this was there before; hvsock-top --interval 500ms; echo ended $?; \
-                       stty -a; read -r line; echo read $line";
-
-/// How long until the guest is up and hvsock-top shows something: the kernel verifies every program, on an emulated CPU.
-const START: Duration = Duration::from_mins(2);
-
-/// How long until something that has happened is shown.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// When nothing has come for so long, what was being drawn is drawn.
-const DRAWN: Duration = Duration::from_millis(150);
-
-/// Rows and columns.
-const SMALL: (u16, u16) = (24, 80);
-const LARGE: (u16, u16) = (40, 120);
-
-/// Services of the stage's: echoes, the one that does not read, the one nobody listens at, and the guest's listener with its backlog.
-const FIRST: u32 = 5701;
-const SECOND: u32 = 5702;
-const STALL: u32 = 5711;
-const OVERFLOW: u32 = 6700;
-const BACKLOG: u32 = 2;
-
-/// How much the blocked sender wants to send.
-const WAITING_BYTES: u64 = 4096;
-
-/// Runs it on one kernel. What the screen showed is kept, under `target`.
-pub(crate) fn run(kernel: &str) -> Result<()> {
-    let folder = paths::target().join("serial").join(kernel);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let socket = Socket::make(&format!("{kernel}.console"))?;
-    // The very program that runs, whatever has become of its file.
-    let mut command = Command::new("/proc/self/exe");
-    command.args(["vm", "--tty", "--no-build", "--kernel", kernel, "--console"]).arg(socket.path());
-    command.args(["--", "sh", "-c", SESSION]);
-    command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
-    for name in ["COLORTERM", "NO_COLOR", "COLORFGBG", "LC_ALL"] {
-        command.env_remove(name);
-    }
-    let mut screen = Screen::start(&mut command, LARGE.0, LARGE.1)?;
-    let stage = socket.stage(START);
-    let result = stage.and_then(|stage| {
-        let mut session = Session { screen: &mut screen, stage, folder: folder.clone(), shots: 0 };
-        let result = session.run();
-        result.map_err(|error| anyhow!("{error:#}\nthe console:\n{}", session.stage.tail()))
-    });
-    result.map_err(|error| {
-        let file = folder.join("failed.txt");
-        let saved = match fs::write(&file, screen.text()) {
-            Ok(()) => format!("the screen is saved in {}", file.display()),
-            Err(error) => format!("the screen cannot be saved: {error}"),
-        };
-        error.context(saved)
-    })
-}
-
-struct Session<'a> {
-    screen: &'a mut Screen,
-    stage: Stage,
-    folder: PathBuf,
-    shots: usize,
-}
+use super::{
+    BACKLOG, FIRST, HELD, HELD_NS, LARGE, LIMIT, OPENED, OVERFLOW, SECOND, SMALL, STALL, Session,
+    WAITING_BYTES,
+};
 
 impl Session<'_> {
-    fn run(&mut self) -> Result<()> {
-        self.screen.wait("the header", START, |text| text.contains(" conns "))?;
-        ensure!(self.screen.is_taken()?, "hvsock-top has not taken the terminal");
-        self.stage.play("open")?;
-        self.live()?;
-        self.stage.play("rest")?;
-        let blocked = self.stage.play("stall")?;
-        self.stage.play("fail")?;
-        let guest = Guest {
-            listening: &[OVERFLOW],
-            waits: Some((STALL, 1, true)),
-            unread: blocked.number("filled")?,
-            ..Guest::default()
-        };
-        self.all_views(&guest)?;
-        self.waiting(blocked.number("since")?)?;
-        self.stage.play("release")?;
-        self.released(&Guest { waits: Some((STALL, 1, false)), unread: 0, ..guest })?;
-        self.stage.play("close")?;
-        // Its listener was closed on those it had not accepted.
-        self.closed(&Guest { waits: Some((STALL, 1, false)), unread: 0, never_accepted: 2, ..guest })?;
-        self.left()
-    }
-
     /// While traffic flows the screen follows it, never ahead of the host; frozen it stays; and views change.
-    fn live(&mut self) -> Result<()> {
-        self.keys("2x", "the connections", |text| Sheet::read(text, &CONNECTIONS_120).map(drop))?;
+    pub(super) fn live(&mut self) -> Result<()> {
+        self.keys("2x", "the connections", |text| Sheet::read(text, CONNECTIONS_120).map(drop))?;
         self.stage.play("live")?;
         let mut seen = Vec::new();
         for _ in 0..2 {
@@ -125,7 +26,7 @@ impl Session<'_> {
                 ensure!(row >= before as f64 * 0.99, "{row} is less than the {before} of before");
                 let more = seen.last().is_none_or(|last| row > *last);
                 ensure!(more, "the sum does not grow: {row}");
-                let sheet = Sheet::read(text, &CONNECTIONS_120)?;
+                let sheet = Sheet::read(text, CONNECTIONS_120)?;
                 let rate = read_bytes(&sheet.row("PORT", &FIRST.to_string())?.get("TX/s")?)?;
                 ensure!(rate > 0.0, "nothing per second");
                 Ok(())
@@ -137,7 +38,7 @@ impl Session<'_> {
         }
         self.size(SMALL)?;
         self.see("the connections on a smaller terminal", |text| {
-            let sheet = Sheet::read(text, &CONNECTIONS_80)?;
+            let sheet = Sheet::read(text, CONNECTIONS_80)?;
             let rate = read_bytes(&sheet.row("PORT", &FIRST.to_string())?.get("RX/s")?)?;
             ensure!(rate > 0.0, "nothing per second");
             Ok(())
@@ -147,10 +48,10 @@ impl Session<'_> {
             ensure!(!text.lines().nth(1).unwrap_or_default().contains("  tx 0 B/s"), "nothing flows");
             Ok(())
         })?;
-        self.keys("\t", "the view after it", |text| Sheet::read(text, &CONNECTIONS_80).map(drop))?;
+        self.keys("\t", "the view after it", |text| Sheet::read(text, CONNECTIONS_80).map(drop))?;
         self.size(LARGE)?;
         let row = |text: &str| -> Result<Vec<String>> {
-            let sheet = Sheet::read(text, &CONNECTIONS_120)?;
+            let sheet = Sheet::read(text, CONNECTIONS_120)?;
             let row = sheet.row("PORT", &FIRST.to_string())?;
             ["TX/s", "RX/s", "AGE", "TX TOTAL", "RX TOTAL"].iter().map(|title| row.get(title)).collect()
         };
@@ -168,11 +69,11 @@ impl Session<'_> {
     }
 
     /// At rest, with a sender that waits and a backlog that was full: every view, on both sizes.
-    fn all_views(&mut self, guest: &Guest<'_>) -> Result<()> {
+    pub(super) fn all_views(&mut self, guest: &Guest<'_>) -> Result<()> {
         let ledger = self.stage.ledger()?;
         self.keys("2", "each connection's numbers", |text| {
             shows::header(text, &ledger, guest, LARGE.1)?;
-            shows::connections(text, &CONNECTIONS_120, &ledger, guest)
+            shows::connections(text, CONNECTIONS_120, &ledger, guest)
         })?;
         self.detail(&ledger)?;
         self.keys("1", "the sums", |text| {
@@ -180,7 +81,7 @@ impl Session<'_> {
             shows::opens(text, &ledger, guest)?;
             shows::sums(text, &ledger, guest)
         })?;
-        self.listeners(&ledger, &LISTENERS_120)?;
+        self.listeners(&ledger, LISTENERS_120)?;
         self.keys("5", "how many opens took how long", |text| {
             let opened = |c: &&Conn| c.opened_ns > 0;
             let to_host = ledger.conns.iter().filter(|c| c.guest_port != c.service()).filter(opened).count();
@@ -201,10 +102,10 @@ impl Session<'_> {
             shows::opens(text, &ledger, guest)
         })?;
         self.keys("2", "each connection on a smaller terminal", |text| {
-            shows::connections(text, &CONNECTIONS_80, &ledger, guest)
+            shows::connections(text, CONNECTIONS_80, &ledger, guest)
         })?;
         self.detail(&ledger)?;
-        self.listeners(&ledger, &LISTENERS_80)?;
+        self.listeners(&ledger, LISTENERS_80)?;
         self.size(LARGE)?;
         self.still(&ledger)
     }
@@ -251,43 +152,66 @@ impl Session<'_> {
         .map(drop)
     }
 
+    /// How old connections are, and how long what the host held up took, by the host's clock: `opened` was read when the first act was done, which
+    /// began at `begun`.
+    pub(super) fn times(&mut self, opened: &Ledger, begun: u64) -> Result<()> {
+        let now = self.now()?;
+        let ages = |text: &str, after| {
+            let count = times::ages(text, CONNECTIONS_120, opened, now, after)?;
+            ensure!(count == OPENED, "{count} ages");
+            Ok(())
+        };
+        let text = self.keys("2", "how old each is", |text| ages(text, u64::MAX))?;
+        ages(&text, self.now()?).with_context(|| format!("on the screen:\n{text}"))?;
+        times::open(&text, CONNECTIONS_120, HELD, Span { from: HELD_NS, to: opened.host.now_ns - begun })?;
+        self.keys("5", "how long the opens took", |text| {
+            let longest = Span { from: HELD_NS, to: now - begun };
+            times::latency(text, "connect", longest)?;
+            times::latency(text, "host opens", longest)
+        })
+        .map(drop)
+    }
+
     /// How long the sender has been waiting lies between what the host's clock says before and after.
-    fn waiting(&mut self, since: u64) -> Result<()> {
+    pub(super) fn waiting(&mut self, since: u64) -> Result<()> {
         let waits = |text: &str| {
-            let sheet = Sheet::read(text, &CONNECTIONS_120)?;
+            let sheet = Sheet::read(text, CONNECTIONS_120)?;
             read_duration(&sheet.row("PORT", &STALL.to_string())?.get("STALLED")?)
         };
-        let before = (self.stage.ledger()?.host.now_ns - since) as f64;
+        let before = (self.now()? - since) as f64;
         let text = self.keys("2", "how long a sender waits", |text| {
             let shown = waits(text)?;
             ensure!(shown >= before * 0.995, "{shown} ns, and it was {before} ns before");
             Ok(())
         })?;
-        let after = (self.stage.ledger()?.host.now_ns - since) as f64;
+        let after = (self.now()? - since) as f64;
         let shown = waits(&text)?;
         ensure!(shown <= after * 1.005, "{shown} ns is more than the {after} ns of afterwards:\n{text}");
         Ok(())
     }
 
-    /// The host has read what was waiting.
-    fn released(&mut self, guest: &Guest<'_>) -> Result<()> {
+    /// The host has read what was waiting, and the wait lasted so long.
+    pub(super) fn released(&mut self, guest: &Guest<'_>, stall: Span) -> Result<()> {
         let ledger = self.stage.ledger()?;
         let sent = ledger.of_service(STALL).map(|c| c.rx_bytes).sum::<u64>();
         ensure!(sent > WAITING_BYTES, "the host has read {sent} bytes");
         self.keys("2", "what the host has read", |text| {
             shows::header(text, &ledger, guest, LARGE.1)?;
-            shows::connections(text, &CONNECTIONS_120, &ledger, guest)?;
-            let sheet = Sheet::read(text, &CONNECTIONS_120)?;
+            shows::connections(text, CONNECTIONS_120, &ledger, guest)?;
+            let sheet = Sheet::read(text, CONNECTIONS_120)?;
             let row = sheet.row("PORT", &STALL.to_string())?;
             row.expect("TX TOTAL", &bytes(sent))?;
             row.expect("STALLED", "·")
         })?;
-        self.keys("5", "the wait that has ended", |text| count(text, "send stall", 1))?;
+        self.keys("5", "the wait that has ended", |text| {
+            count(text, "send stall", 1)?;
+            times::latency(text, "send stall", stall)
+        })?;
         self.still(&ledger)
     }
 
     /// All is gone.
-    fn closed(&mut self, guest: &Guest<'_>) -> Result<()> {
+    pub(super) fn closed(&mut self, guest: &Guest<'_>) -> Result<()> {
         let ledger = self.stage.ledger()?;
         self.keys("1", "that all is gone", |text| {
             shows::header(text, &ledger, guest, LARGE.1)?;
@@ -299,7 +223,7 @@ impl Session<'_> {
     }
 
     /// The terminal is given back: in the guest, and here when the guest has gone.
-    fn left(&mut self) -> Result<()> {
+    pub(super) fn left(&mut self) -> Result<()> {
         self.keys("q", "the end", |text| has(text, "ended 0"))?;
         self.screen.is_left()?;
         let text = self.see("how the terminal is set", |text| has(text, " echoke"))?;
@@ -313,51 +237,6 @@ impl Session<'_> {
         ensure!(status.success(), "{status}: {}", self.screen.text());
         self.screen.is_given_back()
     }
-
-    /// Fails unless nothing has happened since that ledger was read: the numbers that were compared belong together.
-    fn still(&mut self, before: &Ledger) -> Result<()> {
-        let state = |ledger: &Ledger| -> Vec<_> {
-            let figures = |c: &Conn| {
-                (c.id, c.state, c.rx_bytes, c.rx_packets, c.tx_bytes, c.tx_packets, c.out_used, c.in_used)
-            };
-            ledger.conns.iter().map(figures).collect()
-        };
-        let after = self.stage.ledger()?;
-        ensure!(
-            state(before) == state(&after),
-            "it was not at rest: {:?} {:?}",
-            state(before),
-            state(&after)
-        );
-        Ok(())
-    }
-
-    /// Types, and waits for what must then be on the screen.
-    fn keys(&mut self, keys: &str, what: &str, check: impl Fn(&str) -> Result<()>) -> Result<String> {
-        self.screen.press(keys)?;
-        self.see(what, check).with_context(|| format!("after the keys {keys:?}"))
-    }
-
-    /// Waits for something on the screen, drawn to its end, and keeps what the screen showed then.
-    fn see(&mut self, what: &str, check: impl Fn(&str) -> Result<()>) -> Result<String> {
-        let end = Instant::now() + LIMIT;
-        let text = loop {
-            let text = self.screen.wait_for(what, LIMIT, &check)?;
-            std::thread::sleep(DRAWN);
-            if self.screen.text() == text {
-                break text;
-            }
-            ensure!(Instant::now() < end, "the screen does not come to rest: {what}; it shows\n{text}");
-        };
-        self.shots += 1;
-        let file = self.folder.join(format!("{:02} {what}.txt", self.shots));
-        fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(text)
-    }
-
-    fn size(&mut self, (rows, columns): (u16, u16)) -> Result<()> {
-        self.screen.resize(rows, columns)
-    }
 }
 
 /// What the host has been sent on the first echo.
@@ -369,7 +248,7 @@ fn carried(ledger: &Ledger) -> Result<u64> {
 
 /// The same on the screen.
 fn total(text: &str) -> Result<f64> {
-    let sheet = Sheet::read(text, &CONNECTIONS_120)?;
+    let sheet = Sheet::read(text, CONNECTIONS_120)?;
     read_bytes(&sheet.row("PORT", &FIRST.to_string())?.get("TX TOTAL")?)
 }
 
