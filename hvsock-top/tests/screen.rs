@@ -21,7 +21,7 @@ fn command(arguments: &[&str]) -> Command {
 fn start() -> anyhow::Result<Screen> {
     let screen = Screen::start(&mut command(&["replay", "--speed", "1000", RECORDING]), 24, 80)?;
     screen.wait("the end of the recording", LIMIT, |text| {
-        text.contains("16 of 16") && text.contains("PAUSED")
+        text.contains("14 of 14") && text.contains("PAUSED")
     })?;
     anyhow::ensure!(screen.is_taken()?);
     Ok(screen)
@@ -32,20 +32,20 @@ fn a_session() -> Result {
     let mut screen = start()?;
     screen.wait("the overview", LIMIT, |text| text.contains("Findings ─") && text.contains("Trends"))?;
     screen.press("2")?;
-    screen.wait("the connections", LIMIT, |text| text.contains("OUT RING") && text.contains("slow[140]"))?;
+    screen.wait("the connections", LIMIT, |text| text.contains("OUT RING") && text.contains("slow[254]"))?;
     screen.press("/port:5021")?;
-    let filtered = |text: &str| text.contains("slow[140]") && !text.contains("web[140]");
+    let filtered = |text: &str| text.contains("slow[254]") && !text.contains("web[259]");
     screen.wait("the filter", LIMIT, filtered)?;
     screen.press(" nonsense:1")?;
     screen.wait("what is wrong with it", LIMIT, |text| text.contains("there is no field `nonsense`"))?;
     screen.press("\u{1b}")?;
-    screen.wait("all of them", LIMIT, |text| text.contains("web[140]"))?;
+    screen.wait("all of them", LIMIT, |text| text.contains("web[259]"))?;
     screen.press("\u{1b}[D")?;
-    screen.wait("one step back", LIMIT, |text| text.contains("15 of 16"))?;
+    screen.wait("one step back", LIMIT, |text| text.contains("13 of 14"))?;
     screen.press("{")?;
-    screen.wait("the beginning", LIMIT, |text| text.contains("1 of 16"))?;
+    screen.wait("the beginning", LIMIT, |text| text.contains("1 of 14"))?;
     screen.press("}")?;
-    screen.wait("the end", LIMIT, |text| text.contains("16 of 16"))?;
+    screen.wait("the end", LIMIT, |text| text.contains("14 of 14"))?;
     screen.press("7")?;
     screen.wait("the findings", LIMIT, |text| text.contains("runbook: docs/findings/"))?;
     screen.resize(40, 132)?;
@@ -119,10 +119,10 @@ fn a_bad_configuration_is_said_and_the_rest_of_it_counts() -> Result {
 fn a_damaged_recording_shows_what_is_whole_and_says_so() -> Result {
     let path = std::env::temp_dir().join(format!("hvsock-top-cut-{}.rec", std::process::id()));
     let whole = std::fs::read(RECORDING)?;
-    std::fs::write(&path, &whole[..whole.len() - 100])?;
+    std::fs::write(&path, &whole[..whole.len() - 2000])?;
     let name = path.to_str().unwrap_or_default();
     let screen = Screen::start(&mut command(&["replay", "--speed", "1000", name]), 24, 120)?;
-    screen.wait("what is whole", LIMIT, |text| text.contains("15 of 15"))?;
+    screen.wait("what is whole", LIMIT, |text| text.contains("13 of 13"))?;
     screen.wait("the damage", LIMIT, |text| text.contains("is cut off"))?;
     std::fs::remove_file(&path)?;
     Ok(())
@@ -133,7 +133,7 @@ fn without_colours_none_are_sent() -> Result {
     let mut command = command(&["replay", "--speed", "1000", RECORDING]);
     command.env("NO_COLOR", "1");
     let screen = Screen::start(&mut command, 24, 80)?;
-    screen.wait("the end of the recording", LIMIT, |text| text.contains("16 of 16"))?;
+    screen.wait("the end of the recording", LIMIT, |text| text.contains("14 of 14"))?;
     anyhow::ensure!(screen.is_plain(), "there are colours");
     Ok(())
 }

@@ -14,10 +14,10 @@ use super::{
     protobuf, text,
 };
 use crate::model::{
-    Direction, Histogram, Lookup, LookupTable, Port, ProbeState, Searched, Searches, Snapshot,
+    Direction, Histogram, Listener, Lookup, LookupTable, Port, ProbeState, Searched, Searches, Snapshot,
 };
 
-/// Taken by `hvsock-top serve` while `guest demo` ran.
+/// Taken while `guest demo` ran; tests/data/make.sh.
 pub(super) fn demo() -> Snapshot {
     serde_json::from_str(include_str!("../../tests/data/demo-snapshot.json")).unwrap()
 }
@@ -49,7 +49,7 @@ fn both_texts_tell_the_same() {
         4.0
     );
     assert_eq!(plain["hvsock_transmit_bytes_total{direction=\"to_host\",port=\"5000\"}"], demo_bytes(5000));
-    assert_eq!(plain["hvsock_accounting_reconciled"], 0.0);
+    assert_eq!(plain["hvsock_accounting_reconciled"], 1.0);
     let (count, below) = (
         plain["hvsock_connect_duration_seconds_count"],
         plain["hvsock_connect_duration_seconds_bucket{le=\"+Inf\"}"],
@@ -172,13 +172,15 @@ fn ports_beyond_the_limit_share_a_series_that_never_goes_back() {
 
 #[test]
 fn listeners_beyond_the_limit_share_a_series() {
-    let snapshot = demo();
-    assert!(snapshot.listeners.len() > 2);
+    let mut snapshot = demo();
+    let third = Listener { port: 9091, ..snapshot.listeners[1].clone() };
+    snapshot.listeners.push(third);
     let rows = PortTable::new(1).fold(&snapshot).listeners;
     let [first, other] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!((&*first.port, &*other.port), ("8080", "other"));
     let sum: u64 = snapshot.listeners[1..].iter().filter_map(|l| l.drops.backlog_full).sum();
     assert_eq!((other.backlog_full, other.peak_backlog), (Some(sum), None));
+    assert_eq!(sum, 8);
 }
 
 #[test]

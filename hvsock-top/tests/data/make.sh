@@ -8,6 +8,6 @@ echo "mode 5001 ignore" > /proc/hvhost
 hvsock-top record -o before.rec -- sh -c 'i=0; while [ $i -lt 24 ]; do guest echo 5000 2000 1; sleep 0.5; i=$((i+1)); done' >&2
 hvsock-top record -o after.rec -- sh -c 'i=0; (guest connect 5001; guest connect 5001) & while [ $i -lt 24 ]; do guest echo 5000 40000 1; sleep 0.5; i=$((i+1)); done' >&2
 guest demo --watched < /dev/null >&2 &
-hvsock-top record -o demo.hvrec -- sleep 15.5 >&2
+hvsock-top record -o demo.hvrec -- sleep 12.5 >&2
 hvsock-top json --replay demo.hvrec | tail -n 1 > demo-snapshot.json
 tar cf - before.rec after.rec demo.hvrec demo-snapshot.json | cat

@@ -167,7 +167,7 @@ fn rows_alike_do_not_move() {
 #[test]
 fn a_filter_works_as_it_is_written_and_its_errors_leave_the_last_one() {
     let mut app = app();
-    guests::demo(&mut app, 16);
+    guests::demo(&mut app, 14);
     press(&mut app, "2x");
     let all = ids(&app).len();
     press(&mut app, "/port:5021");
@@ -189,7 +189,7 @@ fn a_filter_works_as_it_is_written_and_its_errors_leave_the_last_one() {
 #[test]
 fn sorting_goes_by_menu_by_key_and_by_mouse() {
     let mut app = app();
-    guests::demo(&mut app, 16);
+    guests::demo(&mut app, 14);
     press(&mut app, "2s<down><down><enter>");
     assert_eq!((app.sort.by, app.sort.descending), (Some(Which::Process), false));
     let names = |app: &App| {
@@ -219,7 +219,7 @@ fn sorting_goes_by_menu_by_key_and_by_mouse() {
 #[test]
 fn the_mouse_selects_and_opens() {
     let mut app = app();
-    guests::demo(&mut app, 16);
+    guests::demo(&mut app, 14);
     press(&mut app, "2");
     drawn(&app, 80, 24);
     click(&mut app, 10, 5);
@@ -236,7 +236,7 @@ fn the_mouse_selects_and_opens() {
 #[test]
 fn enter_goes_to_what_a_row_is_about_and_esc_back() {
     let mut app = app();
-    guests::demo(&mut app, 16);
+    guests::demo(&mut app, 14);
     press(&mut app, "2<down><enter>");
     assert_eq!(app.view, View::Detail);
     press(&mut app, "<esc>");
@@ -318,7 +318,7 @@ fn the_live_kernel_cannot_be_wound_and_says_so() {
 #[test]
 fn what_is_shown_is_saved() {
     let mut app = app();
-    guests::demo(&mut app, 16);
+    guests::demo(&mut app, 14);
     press(&mut app, "2/port:5021<enter>");
     match press(&mut app, "c").as_slice() {
         [Effect::Save { name, text }] => {
@@ -361,7 +361,7 @@ fn quitting_always_works() {
 #[test]
 fn latency_of_late_differs_from_latency_since_the_start() {
     let mut app = app();
-    guests::demo(&mut app, 16);
+    guests::demo(&mut app, 14);
     press(&mut app, "5");
     let since = text(&drawn(&app, 120, 40));
     press(&mut app, "w");

@@ -10,9 +10,16 @@ use crate::tui::action::{Action, View};
 fn pictures_are_what_the_screen_shows() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/img");
     let mut app = app();
-    guests::demo(&mut app, 16);
-    let views =
-        [View::Overview, View::Connections, View::Detail, View::Listeners, View::Latency, View::Findings];
+    guests::demo(&mut app, 14);
+    let views = [
+        View::Overview,
+        View::Connections,
+        View::Detail,
+        View::Listeners,
+        View::Latency,
+        View::Lookup,
+        View::Findings,
+    ];
     for view in views {
         app.apply(Action::Show(view));
         let name = format!("tui-{}.svg", view.title().0.to_lowercase());

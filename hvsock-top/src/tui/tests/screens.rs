@@ -24,7 +24,7 @@ fn every_view(name: &str, app: &mut App) {
 #[test]
 fn a_busy_guest() {
     let mut app = app();
-    guests::demo(&mut app, 16);
+    guests::demo(&mut app, 14);
     every_view("demo", &mut app);
 }
 
@@ -59,7 +59,7 @@ fn as_many_connections_as_there_can_be() {
 #[test]
 fn overlays() {
     let mut app = app();
-    guests::demo(&mut app, 16);
+    guests::demo(&mut app, 14);
     app.apply(Action::Show(View::Connections));
     app.apply(Action::Help);
     for (columns, rows) in SIZES {
@@ -111,7 +111,7 @@ fn no_view_needs_more_than_ascii_when_that_is_all_there_is() {
 fn without_colours_there_are_none() {
     let mut app = app();
     app.theme = Theme { palette: Palette::Mono, ascii: false };
-    guests::demo(&mut app, 16);
+    guests::demo(&mut app, 14);
     for view in View::ALL {
         app.apply(Action::Show(view));
         let buffer = drawn(&app, 120, 40);
