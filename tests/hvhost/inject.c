@@ -7,6 +7,7 @@
  *   delay FUNCTION MS COUNT [INSIDE]      they begin MS milliseconds later
  *   pause FUNCTION MS COUNT [INSIDE]      they return MS milliseconds later; as above, only where one may sleep
  *   nest FUNCTION OTHER COUNT [INSIDE]    OTHER is called first, with zeros for arguments
+ *   within FUNCTION OTHER COUNT [INSIDE]  OTHER is called, so too, while the kprobe is being handled: no other one is then
  *   mend                                  no faults any more; `reset` does that, too, and forgets them
  * With INSIDE only calls count that are made, directly or not, from that function, as the stack tells: one that ends
  * with a jump to the next is not on it any more. Functions that are traced by others at their entry cannot be diverted:
@@ -26,8 +27,8 @@
 typedef unsigned long call_t(unsigned long a, unsigned long b, unsigned long c, unsigned long d, unsigned long e,
 			     unsigned long f);
 
-enum how { FAIL, DELAY, PAUSE, NEST };
-static const char * const how_name[] = { "fail", "delay", "pause", "nest" };
+enum how { FAIL, DELAY, PAUSE, NEST, WITHIN };
+static const char * const how_name[] = { "fail", "delay", "pause", "nest", "within" };
 
 static struct fault {
 	struct kprobe kp;
@@ -66,8 +67,12 @@ static int divert(struct kprobe *kp, struct pt_regs *regs)
 	if (READ_ONCE(f->through) == current || !atomic_read(&f->left) || !is_inside(f) ||
 	    atomic_dec_if_positive(&f->left) < 0)
 		return 0;
-	atomic_inc(&f->busy);
 	atomic_inc(&f->done);
+	if (f->how == WITHIN) {
+		f->other(0, 0, 0, 0, 0, 0);
+		return 0;
+	}
+	atomic_inc(&f->busy);
 	regs->ip = (unsigned long)f->stub;	/* with the call's own arguments, stack and return address */
 	return 1;
 }
@@ -206,8 +211,9 @@ int hv_inject(const char *line)
 	strscpy(f->inside, inside, NAME);
 	f->how = how;
 	atomic_set(&f->left, count);
-	f->other = how == NEST ? (call_t *)hv_symbol(value) : NULL;
-	if (how == NEST ? !f->other : kstrtol(value, 0, &f->value))
+	if (how == NEST || how == WITHIN)
+		f->other = (call_t *)hv_symbol(value);
+	if (how == NEST || how == WITHIN ? !f->other : kstrtol(value, 0, &f->value))
 		return -EINVAL;
 	err = arm(f);
 	if (!err)

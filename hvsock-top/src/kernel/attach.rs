@@ -3,10 +3,12 @@
 use std::time::Instant;
 
 use aya::programs::{KProbe, TracePoint};
+use hvsock_common::Hook;
 
 use super::{
     Attach, Candidate, Event, How, Symbols, TypeInfo, Verdict,
     iterator::Iterator,
+    kprobe,
     loaded::{LoadOptions, Loaded},
     plan,
     trampoline::Trampolines,
@@ -93,7 +95,7 @@ impl Loaded {
             }
             Err(first) => {
                 let kprobes = plan::names_of(event.kprobes(), options.empty);
-                self.kprobes(&kprobes, symbol).map_err(|why| Why {
+                self.kprobes(event.hook, &kprobes, symbol).map_err(|why| Why {
                     text: format!("{} (and no trampoline: {first})", why.text),
                     refused: why.refused,
                 })?;
@@ -108,7 +110,7 @@ impl Loaded {
         Ok(())
     }
 
-    fn kprobes(&mut self, names: &[String], symbol: &str) -> Result<(), Why> {
+    fn kprobes(&mut self, hook: Hook, names: &[String], symbol: &str) -> Result<(), Why> {
         let begin = Instant::now();
         for name in names {
             let program: &mut KProbe = self.program(name)?;
@@ -118,6 +120,22 @@ impl Loaded {
         }
         self.timing.add("load", begin.elapsed());
         let begin = Instant::now();
+        if self.counts_skipped {
+            let mut attached = Vec::new();
+            for name in names {
+                let program: &mut KProbe = self.program(name)?;
+                attached.push(kprobe::Attached::new(name, program, symbol).map_err(|e| Why::of(&e))?);
+            }
+            self.kprobes.insert(hook, attached);
+        } else {
+            self.untold_kprobes(names, symbol)?;
+        }
+        self.timing.add("attach", begin.elapsed());
+        Ok(())
+    }
+
+    /// Kprobes of a kernel that does not say what they miss.
+    fn untold_kprobes(&mut self, names: &[String], symbol: &str) -> Result<(), Why> {
         let mut attached = Vec::new();
         for name in names {
             let program: &mut KProbe = self.program(name)?;
@@ -133,7 +151,6 @@ impl Loaded {
                 }
             }
         }
-        self.timing.add("attach", begin.elapsed());
         Ok(())
     }
 

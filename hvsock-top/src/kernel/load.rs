@@ -113,6 +113,7 @@ fn prepare(
     let loaded = Loaded {
         ebpf,
         trampolines: BTreeMap::new(),
+        kprobes: BTreeMap::new(),
         iterator: None,
         verdicts: Vec::new(),
         facts,

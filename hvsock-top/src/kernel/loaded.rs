@@ -4,14 +4,16 @@ use std::{collections::BTreeMap, os::fd::AsFd};
 
 use aya::{
     Ebpf,
-    programs::{Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _, TracePoint},
+    programs::{
+        KProbe, Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _, TracePoint,
+    },
 };
 use hvsock_common::{Hook, MAX_RELIDS, REFRESH_CHUNK};
 
 use super::{
     Facts, Fields, How, HvSock, Verdict,
     iterator::Iterator,
-    plan,
+    kprobe, plan,
     searches::Searches,
     tables::{Tables, Unread},
     timing::Timing,
@@ -41,10 +43,12 @@ pub struct LoadOptions {
 
 /// Everything attached. Dropping it detaches everything.
 pub struct Loaded {
-    /// The object's maps, and the kprobes.
+    /// The object's maps, and what aya has attached.
     pub ebpf: Ebpf,
     /// The trampolines.
     pub(super) trampolines: BTreeMap<Hook, Vec<Trampoline>>,
+    /// The kprobes, where the kernel says what they miss.
+    pub(super) kprobes: BTreeMap<Hook, Vec<kprobe::Attached>>,
     /// The inventory.
     pub(super) iterator: Option<Iterator>,
     /// Of every event.
@@ -53,7 +57,7 @@ pub struct Loaded {
     pub facts: Facts,
     /// Where its fields are.
     pub fields: Fields,
-    /// Whether the kernel counts it when it does not run a tracepoint's program because another program is running on that CPU.
+    /// Whether the kernel counts it when it does not run a tracepoint's or kprobe's program because another program is running on that CPU.
     pub(super) counts_skipped: bool,
     /// The tables in which sockets are looked up, or why they cannot be read.
     pub tables: Result<Tables, Unread>,
@@ -124,22 +128,28 @@ impl Loaded {
         !plan::events_of(self.facts.family).any(|event| event.hook == hook)
     }
 
-    /// How often the kernel did not run this event's programs because one was already running on that CPU. `None`: it does not say. Of a
-    /// tracepoint's it does since 6.7; of kprobes it keeps the count to itself, with the probe and not with the program.
+    /// How often the kernel did not run this event's programs: because one was already running on that CPU; of kprobes also because another
+    /// kprobe was being handled there, or too many threads were inside of the function. `None`: it does not say, as of tracepoints and
+    /// kprobes before 6.7.
     pub fn missed(&self, hook: Hook) -> Option<u64> {
-        let mut sum = 0;
-        for link in self.trampolines.get(&hook).into_iter().flatten() {
-            sum += trampoline::recursion_misses(link.program())?;
-        }
         match self.verdicts.iter().find(|v| v.hook == hook)?.how {
-            How::Kprobe => None,
-            How::Tracepoint if !self.counts_skipped => None,
+            How::Kprobe | How::Tracepoint if !self.counts_skipped => None,
+            How::Kprobe => {
+                let missed = |probe: &kprobe::Attached| {
+                    let program: &KProbe = self.ebpf.program(&probe.program)?.try_into().ok()?;
+                    Some(trampoline::recursion_misses(program.fd().ok()?.as_fd())? + probe.missed()?)
+                };
+                self.kprobes.get(&hook)?.iter().map(missed).sum()
+            }
             How::Tracepoint => {
                 let program: &TracePoint =
                     self.ebpf.program(&format!("tp_{}", hook.name()))?.try_into().ok()?;
                 Some(trampoline::recursion_misses(program.fd().ok()?.as_fd())?)
             }
-            _ => Some(sum),
+            _ => {
+                let links = self.trampolines.get(&hook).into_iter().flatten();
+                links.map(|link| trampoline::recursion_misses(link.program())).sum()
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod events;
 mod facts;
 mod fields;
 mod iterator;
+mod kprobe;
 mod load;
 mod loaded;
 mod maps;

@@ -1,12 +1,14 @@
 //! The few calls that aya does not offer: loading a trampoline into a module, what the kernel knows of a program, and the limit on BPF memory.
 
 use std::{
+    ffi::CString,
     io,
     os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use aya_obj::generated::{
-    bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
+    PERF_FLAG_FD_CLOEXEC, bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd, bpf_insn, bpf_link_info,
+    bpf_prog_info, bpf_prog_type, perf_event_attr,
 };
 
 fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
@@ -91,6 +93,47 @@ pub(super) fn attach_tracing(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
     attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
     bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr).map(owned)
+}
+
+/// Attaches a loaded kprobe program to a function. `kind` and `config` are what the kernel's perf events call such a probe.
+pub(super) fn attach_kprobe(
+    program: BorrowedFd<'_>,
+    kind: u32,
+    config: u64,
+    symbol: &str,
+) -> io::Result<OwnedFd> {
+    let symbol = CString::new(symbol)?;
+    // SAFETY: plain data; the kernel wants unused parts to be zero.
+    let mut event: perf_event_attr = unsafe { std::mem::zeroed() };
+    event.size = size_of::<perf_event_attr>() as u32;
+    event.type_ = kind;
+    event.config = config;
+    event.__bindgen_anon_3.kprobe_func = symbol.as_ptr() as u64;
+    // All processes; on which CPU does not matter for a program.
+    let (process, cpu, group) = (-1_i64, 0_i64, -1_i64);
+    // SAFETY: the attributes and the name they point to outlive the call.
+    let probe = unsafe {
+        libc::syscall(libc::SYS_perf_event_open, &raw const event, process, cpu, group, PERF_FLAG_FD_CLOEXEC)
+    };
+    if probe < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // The link keeps the probe; its descriptor is not needed after that.
+    let probe = owned(probe);
+    let mut attr = zeroed();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+    attr.link_create.__bindgen_anon_2.target_fd = probe.as_raw_fd() as u32;
+    attr.link_create.attach_type = bpf_attach_type::BPF_PERF_EVENT as u32;
+    bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(owned)
+}
+
+/// How often the kprobe that such a link is of was hit without its program being called. Before 6.7 this would say 0, whatever there was.
+pub(super) fn kprobe_missed(link: BorrowedFd<'_>) -> Option<u64> {
+    // SAFETY: plain data.
+    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+    get_info(&link, &mut info).ok()?;
+    // SAFETY: a link made by `attach_kprobe` is one of a kprobe, and zero is a number, too.
+    Some(unsafe { info.__bindgen_anon_1.perf_event.__bindgen_anon_1.kprobe.missed })
 }
 
 /// Makes a loaded iterator program ready to be run.

@@ -241,14 +241,13 @@ pub(crate) fn expect(snapshot: &Snapshot, path: &str, expected: u64) -> Result<(
     Ok(())
 }
 
-/// Whether this kernel tells how often it did not run an event's program: of trampolines always, of tracepoints since 6.7, of kprobes never.
-fn counts_missed(snapshot: &Snapshot, event: &str) -> Result<bool> {
+/// Whether this kernel tells how often it did not run an event's program: of trampolines always, of tracepoints and kprobes since 6.7.
+pub(crate) fn counts_missed(snapshot: &Snapshot, event: &str) -> Result<bool> {
     let probe = snapshot.list("probes")?.iter().find(|p| p["event"] == event);
     let probe = probe.with_context(|| format!("no probe {event}"))?;
     let release = snapshot.at("host/kernel").and_then(Value::as_str).context("no host/kernel")?;
     match probe["backend"].as_str() {
-        Some("kprobe") => Ok(false),
-        Some("tracepoint") => release::is_from(release, COUNTS_SKIPPED),
+        Some("kprobe" | "tracepoint") => release::is_from(release, COUNTS_SKIPPED),
         _ => Ok(true),
     }
 }

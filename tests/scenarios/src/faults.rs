@@ -40,6 +40,12 @@ impl Fault {
         Self::arm("nest", function, other, 1, inside)
     }
 
+    /// At the next call of `function` from inside `inside` there will be one of `other`, in the handler of a kprobe: where no other kprobe is
+    /// handled.
+    pub(crate) fn within(function: &str, other: &str, inside: &str) -> Result<Self> {
+        Self::arm("within", function, other, 1, inside)
+    }
+
     fn arm(how: &str, function: &str, value: &str, times: u64, inside: &str) -> Result<Self> {
         host::host(&format!("{how} {function} {value} {times} {inside}"))?;
         Ok(Self { function: function.to_owned(), times })

@@ -127,7 +127,7 @@ fn trust(snapshot: &crate::model::Snapshot, width: u16) -> (String, Role) {
     if trust.blind > 0 {
         return (format!("✘ BLIND: {} PROBES OFF", trust.blind), Role::Bad);
     }
-    // With kprobes most kernels do not say what they did not deliver.
+    // Before 6.7 the kernel does not say what kprobes and tracepoints did not deliver.
     let none = match trust.silent {
         0 => "✔ none missed",
         _ if width < 100 => "✔ none known",

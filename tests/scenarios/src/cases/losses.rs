@@ -31,6 +31,7 @@ fn run() -> Result<()> {
     host::host("mode 5630 echo")?;
     unreadable()?;
     nested()?;
+    nested_kprobes()?;
     returns()?;
     sleeping_reader()
 }
@@ -80,9 +81,11 @@ fn unread_rescind(stream: Stream) -> Result<()> {
     steps::all_gone().map(drop)
 }
 
+/// A function that does nothing but say that all is well.
+const HOOKED: &str = "hvs_notify_recv_pre_block";
+
 /// While a program runs, its own function is called on this CPU: the kernel does not run it a second time.
 fn nested() -> Result<()> {
-    const HOOKED: &str = "hvs_notify_recv_pre_block";
     let top = Top::start()?;
     let stream = traffic::connect(5630)?;
     let fault = Fault::nest("bpf_ktime_get_ns", HOOKED, HOOKED)?;
@@ -96,6 +99,36 @@ fn nested() -> Result<()> {
         compare::expect_all(s, &[("accounting/recv_block/seen", 2), ("accounting/recv_block/recorded", 2)])?;
         ensure!(s.connection()?["rx"]["waits"] == 2, "two waits: {}", s.connection()?);
         compare::losses(s, &[("recv_block", "missed", 1)])
+    })?;
+    top.finds("lossy")?;
+    traffic::close(stream)?;
+    steps::all_gone()?;
+    top.stop()
+}
+
+/// A kprobe's program does not run while any other does, or a table is read; and the kprobe itself is not handled within another one's handler.
+/// Where the kernel counts it, both are told.
+fn nested_kprobes() -> Result<()> {
+    let top = Top::start_with(&["--kprobes"])?;
+    let stream = traffic::connect(5630)?;
+    let counts = top.wait("the connection", |s| s.connection().map(drop))?;
+    if !compare::counts_missed(&counts, "recv_block")? {
+        traffic::close(stream)?;
+        return top.stop();
+    }
+    // hvsock-top reads its table of ports for each Snapshot.
+    Fault::nest("htab_map_lookup_elem", HOOKED, "")?.end()?;
+    top.wait("a call that came while a table was read", |s| {
+        compare::losses(s, &[("recv_block", "missed", 1)])
+    })?;
+    let fault = Fault::within("hvs_stream_has_data", HOOKED, "")?;
+    let (reader, _) = reading(&stream)?;
+    fault.end()?;
+    host::host("write 100 5630")?;
+    reader.join().map_err(|_| anyhow!("the reader panicked"))??;
+    top.wait("a call within a kprobe's handler, and one that was seen", |s| {
+        compare::expect_all(s, &[("accounting/recv_block/seen", 1), ("accounting/recv_block/recorded", 1)])?;
+        compare::losses(s, &[("recv_block", "missed", 2)])
     })?;
     top.finds("lossy")?;
     traffic::close(stream)?;
