@@ -117,8 +117,6 @@ layout! {
     iter_session,
     /// `sockaddr_vm.svm_port`
     addr_port,
-    /// Where `relid` is in the record of `hyperv:vmbus_chan_sched`
-    tp_chan_sched_relid,
     /// Where `msgtype` is in the record of `hyperv:vmbus_on_msg_dpc`
     tp_msg_type,
     /// Where `ret` is in the record of `hyperv:vmbus_teardown_gpadl`

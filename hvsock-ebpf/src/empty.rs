@@ -2,8 +2,10 @@
 //! the programs do.
 
 use aya_ebpf::{
-    macros::{fentry, fexit, kprobe, kretprobe, tracepoint},
-    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext, TracePointContext},
+    macros::{fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
+    programs::{
+        FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext,
+    },
 };
 
 #[kprobe]
@@ -23,6 +25,11 @@ fn fe_empty(_ctx: FEntryContext) -> i32 {
 
 #[fexit]
 fn fx_empty(_ctx: FExitContext) -> i32 {
+    0
+}
+
+#[raw_tracepoint]
+fn rt_empty(_ctx: RawTracePointContext) -> i32 {
     0
 }
 

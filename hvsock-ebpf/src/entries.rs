@@ -285,14 +285,13 @@ fn tp_teardown(ctx: TracePointContext) -> u32 {
     on_cpu!(cpu, account::decided(cpu, Hook::Teardown, outcome))
 }
 
-/// `hyperv:vmbus_chan_sched`: the loader says where the relid is in the tracepoint's record.
-#[tracepoint]
-fn tp_interrupt(ctx: TracePointContext) -> u32 {
-    // SAFETY: the helper checks the address.
-    let relid = unsafe { ctx.read_at::<u32>(at!(tp_chan_sched_relid) as usize) };
-    let outcome = match relid {
-        Ok(relid) => callback::interrupt(relid),
-        Err(_) => Outcome::Faulted,
+/// `hyperv:vmbus_chan_sched`, of a channel. Raw: other programs of tracepoints are not run while any of those, or of kprobes, runs on the CPU, or
+/// while a map is read there from outside; and this one comes in an interrupt, in the middle of them.
+#[raw_tracepoint]
+fn rt_interrupt(ctx: RawTracePointContext) -> i32 {
+    let outcome = match read::field::<u32>(ctx.arg(0), at!(chan_relid)) {
+        Some(relid) => callback::interrupt(relid),
+        None => Outcome::Faulted,
     };
     on_cpu!(cpu, account::decided(cpu, Hook::Interrupt, outcome))
 }

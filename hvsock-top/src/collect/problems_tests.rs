@@ -245,7 +245,7 @@ fn tracefs_costs_one_metric_and_is_told_once() {
     let mut case = case();
     case.survey.tracefs = None;
     case.survey.tracefs_readable = None;
-    case.verdict(Hook::Interrupt).how = How::Unavailable;
+    case.verdict(Hook::Teardown).how = How::Unavailable;
     case.verdict(Hook::HostMessage).how = How::Unavailable;
     let mount = "mount -t tracefs tracefs /sys/kernel/tracing";
     assert_eq!(told(&case.find()), [("tracefs_not_mounted", Severity::Degraded, Some(mount))]);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use aya::programs::{KProbe, TracePoint};
+use aya::programs::{KProbe, RawTracePoint, TracePoint};
 use hvsock_common::Hook;
 
 use super::{
@@ -54,6 +54,10 @@ impl Loaded {
             Attach::Tracepoint { category } => {
                 let names = plan::names_of(vec![format!("tp_{}", event.hook.name())], means.options.empty);
                 self.tracepoint(&names[0], category, candidate.symbol).map(|()| (How::Tracepoint, None))
+            }
+            Attach::RawTracepoint => {
+                let names = plan::names_of(vec![format!("rt_{}", event.hook.name())], means.options.empty);
+                self.raw_tracepoint(&names[0], candidate.symbol).map(|()| (How::Tracepoint, None))
             }
             Attach::Iterator => self.inventory(candidate.symbol, means).map(|()| (How::Iterator, None)),
         };
@@ -124,7 +128,8 @@ impl Loaded {
             let mut attached = Vec::new();
             for name in names {
                 let program: &mut KProbe = self.program(name)?;
-                attached.push(kprobe::Attached::new(name, program, symbol).map_err(|e| Why::of(&e))?);
+                let probe = kprobe::Attached::new(name, program, symbol);
+                attached.push(probe.map_err(|e| Why::of(&e).at(&format!("attaching a kprobe to {symbol}")))?);
             }
             self.kprobes.insert(hook, attached);
         } else {
@@ -151,6 +156,19 @@ impl Loaded {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn raw_tracepoint(&mut self, program: &str, name: &str) -> Result<(), Why> {
+        let program: &mut RawTracePoint = self.program(program)?;
+        let begin = Instant::now();
+        if program.fd().is_err() {
+            program.load().map_err(|e| Why::of(&e))?;
+        }
+        let loaded = begin.elapsed();
+        program.attach(name).map_err(|e| Why::of(&e))?;
+        self.timing.add("load", loaded);
+        self.timing.add("attach", begin.elapsed().saturating_sub(loaded));
         Ok(())
     }
 

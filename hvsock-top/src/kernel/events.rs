@@ -22,6 +22,11 @@ const fn bus(symbol: &'static str) -> Candidate {
     Candidate { symbol, attach: Attach::Function, family: None }
 }
 
+/// A tracepoint of hv_vmbus's that may come in the middle of others.
+const fn raw_tracepoint(symbol: &'static str) -> Candidate {
+    Candidate { symbol, attach: Attach::RawTracepoint, family: None }
+}
+
 const fn tracepoint(symbol: &'static str) -> Candidate {
     Candidate { symbol, attach: Attach::Tracepoint { category: "hyperv" }, family: None }
 }
@@ -78,8 +83,8 @@ pub const EVENTS: &[Event] = &[
     Event {
         hook: Hook::Interrupt,
         step: Step::Entry,
-        candidates: &[tracepoint("vmbus_chan_sched")],
-        needs: &["tp_chan_sched_relid"],
+        candidates: &[raw_tracepoint("vmbus_chan_sched")],
+        needs: &["chan_relid"],
         required: false,
     },
     Event {

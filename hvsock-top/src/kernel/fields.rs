@@ -179,7 +179,6 @@ mod tests {
             "state_closing",
             "family",
             "ring_reserve",
-            "tp_chan_sched_relid",
             "tp_msg_type",
             "tp_teardown_ret",
         ];

@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, os::fd::AsFd};
 
 use aya::{
     Ebpf,
-    programs::{
-        KProbe, Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _, TracePoint,
-    },
+    programs::{Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
 use hvsock_common::{Hook, MAX_RELIDS, REFRESH_CHUNK};
 
@@ -129,23 +127,21 @@ impl Loaded {
     }
 
     /// How often the kernel did not run this event's programs: because one was already running on that CPU; of kprobes also because another
-    /// kprobe was being handled there, or too many threads were inside of the function. `None`: it does not say, as of tracepoints and
-    /// kprobes before 6.7.
+    /// kprobe was being handled there, or too many threads were inside of the function. `None`: it does not say, as of tracepoints
+    /// that are not raw and of kprobes before 6.7.
     pub fn missed(&self, hook: Hook) -> Option<u64> {
+        let of = |program: &Program| trampoline::recursion_misses(program.fd().ok()?.as_fd());
         match self.verdicts.iter().find(|v| v.hook == hook)?.how {
+            // Where the kernel can miss one of these it counts it.
+            How::Tracepoint if let Some(raw) = self.ebpf.program(&format!("rt_{}", hook.name())) => of(raw),
             How::Kprobe | How::Tracepoint if !self.counts_skipped => None,
             How::Kprobe => {
                 let missed = |probe: &kprobe::Attached| {
-                    let program: &KProbe = self.ebpf.program(&probe.program)?.try_into().ok()?;
-                    Some(trampoline::recursion_misses(program.fd().ok()?.as_fd())? + probe.missed()?)
+                    Some(of(self.ebpf.program(&probe.program)?)? + probe.missed()?)
                 };
                 self.kprobes.get(&hook)?.iter().map(missed).sum()
             }
-            How::Tracepoint => {
-                let program: &TracePoint =
-                    self.ebpf.program(&format!("tp_{}", hook.name()))?.try_into().ok()?;
-                Some(trampoline::recursion_misses(program.fd().ok()?.as_fd())?)
-            }
+            How::Tracepoint => of(self.ebpf.program(&format!("tp_{}", hook.name()))?),
             _ => {
                 let links = self.trampolines.get(&hook).into_iter().flatten();
                 links.map(|link| trampoline::recursion_misses(link.program())).sum()

@@ -27,6 +27,9 @@ pub enum Attach {
         /// Its category.
         category: &'static str,
     },
+    /// A tracepoint, with the arguments it is called with instead of its record; the candidate's symbol is the name. It is run also where the
+    /// kernel runs no other program of a tracepoint, because one is running, or of a kprobe.
+    RawTracepoint,
     /// A BPF iterator; the candidate's symbol is its function in the kernel image. It runs when the reader wants it to.
     Iterator,
 }

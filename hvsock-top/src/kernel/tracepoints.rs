@@ -5,8 +5,7 @@ use std::fs;
 use super::Fields;
 
 /// Fields of tracepoints' records: the name in the layout, then category, tracepoint and field.
-const RECORDS: [(&str, &str, &str, &str); 3] = [
-    ("tp_chan_sched_relid", "hyperv", "vmbus_chan_sched", "relid"),
+const RECORDS: [(&str, &str, &str, &str); 2] = [
     ("tp_msg_type", "hyperv", "vmbus_on_msg_dpc", "msgtype"),
     ("tp_teardown_ret", "hyperv", "vmbus_teardown_gpadl", "ret"),
 ];

@@ -114,6 +114,11 @@ impl Why {
         }
         Self { text: words(error), refused }
     }
+
+    /// The same, with what failed.
+    pub(super) fn at(self, action: &str) -> Self {
+        Self { text: format!("{action} failed: {}", self.text), ..self }
+    }
 }
 
 impl From<String> for Why {
@@ -158,6 +163,7 @@ mod tests {
     fn a_refusal_is_told_from_other_failures_however_deep_it_lies() {
         let of = |number| Why::of(&Outer(io::Error::from_raw_os_error(number)));
         assert!(of(libc::EPERM).refused && of(libc::EACCES).refused);
+        assert!(of(libc::EPERM).at("something").refused);
         let other = of(libc::EINVAL);
         assert!(!other.refused);
         assert!(other.text.starts_with("attaching failed: Invalid argument"), "{}", other.text);

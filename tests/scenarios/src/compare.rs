@@ -247,6 +247,8 @@ pub(crate) fn counts_missed(snapshot: &Snapshot, event: &str) -> Result<bool> {
     let probe = probe.with_context(|| format!("no probe {event}"))?;
     let release = snapshot.at("host/kernel").and_then(Value::as_str).context("no host/kernel")?;
     match probe["backend"].as_str() {
+        // This one is a raw tracepoint.
+        Some("tracepoint") if event == "interrupt" => Ok(true),
         Some("kprobe" | "tracepoint") => release::is_from(release, COUNTS_SKIPPED),
         _ => Ok(true),
     }
