@@ -103,7 +103,9 @@ fn missing() -> Result<()> {
             ("CAP_SYSLOG", false, "optional", false),
         ],
     )?;
-    backends(&report, &["kprobe", "iterator", "none"])?;
+    // The tracepoint that takes no tracefs is seen all the same.
+    backends(&report, &["kprobe", "tracepoint", "iterator", "none"])?;
+    ensure!(report.one("probes", "event", "interrupt")?["state"] == "active", "no interrupts");
     ensure!(
         report.list("probes")?.iter().filter(|p| p["backend"] == "kprobe").count() > 20,
         "hardly a kprobe"
